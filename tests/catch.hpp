@@ -1,0 +1,8 @@
+// One header for Catch2 v2 (Debian 12) and v3 (newer systems).
+#pragma once
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif
