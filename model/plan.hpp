@@ -1,0 +1,37 @@
+// Plan: how a model is laid over GPUs. Ranks are numbered tensor-parallel fastest, then context, then data
+// (expert-parallel groups are runs of neighbouring data ranks), then pipeline.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/shapes.hpp"
+
+namespace railcast {
+
+enum class Schedule : std::uint8_t { one_f_one_b, interleaved, zb1p, zbv, dualpipe, dualpipe_v };
+const char* name(Schedule s);
+
+enum class ContextParallel : std::uint8_t { ring, all_to_all };
+
+struct Plan {
+  std::int64_t pp = 1, vp = 1, ep = 1, etp = 1, tp = 1, cp = 1, dp = 0;  ///< dp 0: all GPUs left
+  std::int64_t zero = 1, micro_batch = 1, comm_sms = 20;
+  std::int64_t micro_batch_group = 0;  ///< interleaved: micro-batches per round; 0: pp
+  Schedule schedule = Schedule::one_f_one_b;
+  ContextParallel context_parallel = ContextParallel::ring;
+  Dtype precision = Dtype::bf16;
+  std::vector<std::string> recompute;  ///< "rmsnorm", "mla_up", "swiglu", "attention", "layer"
+  std::string split = "balanced";      ///< "balanced", "uniform" or "list"
+  std::vector<std::int64_t> split_layers;  ///< layers per stage where split is "list"
+
+  bool recomputes(const std::string& what) const;
+};
+
+/// Number of stages the model is cut into: pp, pp x vp (interleaved) or 2 pp (the V-shaped schedules).
+std::int64_t stages(const Plan& p);
+
+/// The stages a pipeline rank holds, in the order of its chunks.
+std::vector<std::int64_t> stages_of(const Plan& p, std::int64_t pp_rank);
+
+}  // namespace railcast
