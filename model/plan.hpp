@@ -21,17 +21,19 @@ struct Plan {
   Schedule schedule = Schedule::one_f_one_b;
   ContextParallel context_parallel = ContextParallel::ring;
   Dtype precision = Dtype::bf16;
-  std::vector<std::string> recompute;  ///< "rmsnorm", "mla_up", "swiglu", "attention", "layer"
-  std::string split = "balanced";      ///< "balanced", "uniform" or "list"
+  std::vector<std::string> recompute;      ///< "rmsnorm", "mla_up", "swiglu", "attention", "layer"
+  std::string split = "balanced";          ///< "balanced", "uniform" or "list"
   std::vector<std::int64_t> split_layers;  ///< layers per stage where split is "list"
 
   bool recomputes(const std::string& what) const;
 };
 
-/// Number of stages the model is cut into: pp, pp x vp (interleaved) or 2 pp (the V-shaped schedules).
+/// Number of stages the model is cut into: pp (one_f_one_b, zb1p, dualpipe: each of its ranks holds two of them),
+/// pp x vp (interleaved) or 2 pp (zbv, dualpipe_v).
 std::int64_t stages(const Plan& p);
 
-/// The stages a pipeline rank holds, in the order of its chunks.
+/// The stages a pipeline rank holds, in the order of its chunks: r; r + i pp (interleaved); r and 2pp-1-r (zbv,
+/// dualpipe_v); r and pp-1-r (dualpipe: chunk 0 serves micro-batches that enter at rank 0, chunk 1 those at pp-1).
 std::vector<std::int64_t> stages_of(const Plan& p, std::int64_t pp_rank);
 
 }  // namespace railcast

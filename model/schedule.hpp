@@ -38,9 +38,4 @@ Program dualpipe_v(std::int64_t pp, std::int64_t micro_batches);
 /// backward gives it back at its end; under a split backward, backward_input gives back all but the weight's part).
 std::vector<std::int64_t> peak_in_flight(const Program& p);
 
-/// The stage (0 .. stages-1) that chunk `chunk` of `pp_rank` runs for `micro_batch`, in the order of the forward
-/// pass of that micro-batch. DualPipe's second direction runs the pipeline from the other end: its chunk 1 on rank
-/// r is stage pp-1-r of a forward pass that enters at rank pp-1.
-std::int64_t stage_of(const Plan& p, std::int64_t pp_rank, std::int64_t chunk);
-
 }  // namespace railcast

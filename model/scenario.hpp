@@ -1,0 +1,45 @@
+// Scenario: a model, a plan, a machine and a workload. Loaded strictly by cli/load.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "model/cost.hpp"
+#include "model/machine.hpp"
+#include "model/plan.hpp"
+#include "model/transformer.hpp"
+
+namespace railcast {
+
+struct TrainWorkload {
+  std::int64_t sequence = 0, global_batch = 0;
+};
+
+/// A figure that the scenario must produce.
+struct Expectation {
+  std::string metric, value_text, source;
+  double value = 0, within = 0;  ///< SI units; relative
+};
+
+struct Scenario {
+  std::string path;
+  Transformer model;
+  Machine machine;
+  std::int64_t nodes = 0;
+  Plan plan;
+  TrainWorkload train;
+  std::vector<Expectation> expect;
+  std::shared_ptr<const CostModel> costs;
+  std::int64_t gpus() const { return nodes * machine.gpus_per_node; }
+};
+
+/// Bad input: the message names the file, the JSON pointer, what was expected and what to do. `main` exits with 2.
+class BadInput : public std::runtime_error {
+ public:
+  BadInput(const std::string& file, const std::string& pointer, const std::string& what)
+      : std::runtime_error(file + (pointer.empty() ? "" : "#" + pointer) + ": " + what) {}
+};
+
+}  // namespace railcast
