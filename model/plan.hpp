@@ -9,6 +9,8 @@
 
 namespace railcast {
 
+struct Transformer;
+
 enum class Schedule : std::uint8_t { one_f_one_b, interleaved, zb1p, zbv, dualpipe, dualpipe_v };
 const char* name(Schedule s);
 
@@ -35,5 +37,16 @@ std::int64_t stages(const Plan& p);
 /// The stages a pipeline rank holds, in the order of its chunks: r; r + i pp (interleaved); r and 2pp-1-r (zbv,
 /// dualpipe_v); r and pp-1-r (dualpipe: chunk 0 serves micro-batches that enter at rank 0, chunk 1 those at pp-1).
 std::vector<std::int64_t> stages_of(const Plan& p, std::int64_t pp_rank);
+
+/// Data-parallel pipelines: plan.dp, or all GPUs left by tp x cp x pp.
+std::int64_t dp(const Plan& p, std::int64_t gpus);
+/// Ranks of a stage that hold the same experts: tp x cp x dp / (ep x etp).
+std::int64_t expert_dp(const Plan& p, std::int64_t gpus);
+/// Micro-batches per pipeline and step (DualPipe: from both ends together): global_batch / (dp x micro_batch).
+std::int64_t micro_batches(const Plan& p, std::int64_t gpus, std::int64_t global_batch);
+
+/// Throws std::invalid_argument where the plan is impossible for the model on this many GPUs. The message starts with
+/// the plan's key and names values that would do.
+void check_plan(const Plan& p, const Transformer& t, std::int64_t gpus, std::int64_t global_batch);
 
 }  // namespace railcast

@@ -34,8 +34,24 @@ Program zbv(std::int64_t pp, std::int64_t micro_batches);
 Program dualpipe(std::int64_t pp, std::int64_t micro_batches);
 Program dualpipe_v(std::int64_t pp, std::int64_t micro_batches);
 
-/// Largest number of forward chunks whose activations a rank holds at once (F and an overlapped pair take one; the
-/// backward gives it back at its end; under a split backward, backward_input gives back all but the weight's part).
+/// Largest number of forward chunks whose activations a rank holds at once, wholly or in part: F and an overlapped
+/// pair take one; the backward gives it back at its end; under a split backward, the weight's instruction does.
 std::vector<std::int64_t> peak_in_flight(const Program& p);
+
+/// How long each kind of instruction takes, in a unit of choice.
+struct ChunkTimes {
+  std::int64_t forward = 1, backward = 2, backward_input = 1, weight = 1, overlapped = 3;
+  std::int64_t of(Step s) const;
+};
+
+struct ProgramRun {
+  std::int64_t makespan = 0;
+  std::vector<std::int64_t> busy, start, end;  ///< by pipeline rank
+};
+
+/// Runs the lists in order, every instruction as soon as its rank is free and its inputs are there; sends take no
+/// time. Throws std::invalid_argument where the program is not valid: each (stage, micro-batch) has one F and one B
+/// (or backward_input with its weight), W follows B, and no rank waits for ever (a cycle across ranks).
+ProgramRun run_program(const Plan& p, const Program& program, std::int64_t micro_batches, const ChunkTimes& t = {});
 
 }  // namespace railcast
