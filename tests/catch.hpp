@@ -5,4 +5,7 @@
 using Catch::Approx;
 #else
 #include <catch2/catch.hpp>
+namespace Catch::Matchers {
+inline auto ContainsSubstring(const std::string& s) { return Contains(s); }  // v3's name
+}  // namespace Catch::Matchers
 #endif
