@@ -147,8 +147,8 @@ TEST_CASE("a program that is not valid is reported, not hung", "[model][schedule
   const auto fault = [&](const Program& bad) { run_program(p, bad, 2); };
   Program cyclic = good;
   std::swap(cyclic[0][0], cyclic[0].back());  // rank 0 waits for a gradient before it sends anything
-  CHECK_THROWS_WITH(fault(cyclic), ContainsSubstringSubstring("cycle") &&
-                                       ContainsSubstring("rank 0 at instruction 0 (backward of stage 0"));
+  CHECK_THROWS_WITH(fault(cyclic),
+                    ContainsSubstring("cycle") && ContainsSubstring("rank 0 at instruction 0 (backward of stage 0"));
   Program twice = good;
   twice[1].push_back(twice[1][0]);
   CHECK_THROWS_WITH(fault(twice), ContainsSubstring("forward of stage 1, micro-batch 0 on rank 1 comes a second time"));
