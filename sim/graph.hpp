@@ -59,13 +59,14 @@ struct Graph {
 
 class GraphBuilder {
  public:
-  CostId cost(const OpCost& c);                   ///< interned
-  UsesId uses(std::span<const Use> list);         ///< not interned: the caller keeps the id
+  /// A new entry each time. Throws std::invalid_argument on a draw outside [0,1], a NaN or a negative time.
+  CostId cost(const OpCost& c);
+  UsesId uses(std::span<const Use> list);         ///< a new list each time: the caller keeps the id
   ResourceId resource() { return resources_++; }  ///< every resource has capacity 1
   OpId op(CostId cost, UsesId uses, std::uint64_t tag = 0);
   void link(OpId before, OpId after);  ///< duplicates are allowed
   std::size_t size() const { return graph_.ops.size(); }
-  /// Builds the rows. Throws std::invalid_argument on a draw outside [0,1], a NaN or an unknown id.
+  void reserve(std::size_t ops, std::size_t links);
   Graph build() &&;
 
  private:
