@@ -51,10 +51,12 @@ struct Attention {
   bool causal = true, backward = false;
   bool operator==(const Attention&) const = default;
 };
-/// BF16 [rows, cols] -> E4M3 with 1x128 scales; `transpose` also writes the 128x1 transposed copy.
+/// [rows, cols] -> E4M3 with 1x128 scales; `transpose` also writes the 128x1 transposed copy. `from` fp8_block: a
+/// cached 1x128 tensor is requantised to its 128x1 transpose (one copy read, one written).
 struct Quantize {
   std::int64_t rows = 0, cols = 0;
   bool transpose = false;
+  Dtype from = Dtype::bf16;
   bool operator==(const Quantize&) const = default;
 };
 /// gate and up [rows, 2*cols] -> [rows, cols]; `quantize` writes E4M3 with scales instead of BF16.
@@ -164,5 +166,9 @@ std::string describe(const Shape& s);
 double flops(const Shape& s);
 /// Fewest bytes through device memory: each input read once, each output written once.
 double hbm_bytes(const Shape& s);
+
+/// Expected distinct ranks holding a token's top_k experts, `experts` spread evenly over `ranks`, router uniform and
+/// without group limit: ranks x P(a given rank holds at least one).
+double expected_ranks(std::int64_t experts, std::int64_t top_k, std::int64_t ranks);
 
 }  // namespace railcast
