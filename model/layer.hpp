@@ -37,14 +37,19 @@ EdgeWork head_work(const Transformer& t, const Plan& p, std::int64_t sequence, s
 /// What an MTP module adds around its own layer: two norms, the 2h -> h projection, (its head is head_work).
 EdgeWork mtp_edge_work(const Transformer& t, const Plan& p, std::int64_t sequence, std::int64_t gpus_per_node);
 
-/// Bytes kept from a layer's forward to its backward for one micro-batch on one rank, by the plan's recompute list
-/// and precision (arXiv 2412.19437, 3.3.3), and what is kept only until W where the backward is split.
+/// Bytes a layer holds for one micro-batch on one rank, by the plan's recompute list and precision (arXiv 2412.19437,
+/// 3.3.3). F takes kept_for_b + kept_for_w. The end of B gives back kept_for_b; where the backward is split, it takes
+/// made_for_w (gradients, and inputs recomputed) and the end of W gives back kept_for_w + made_for_w. In a backward
+/// that is not split, made_for_w of one layer at a time is workspace.
 struct LayerActivation {
-  double kept_for_b = 0;  ///< freed at the end of B
-  double kept_for_w = 0;  ///< freed at the end of W
+  double kept_for_b = 0;  ///< from F to the end of B
+  double kept_for_w = 0;  ///< from F to the end of W
+  double made_for_w = 0;  ///< from B to the end of W
 };
 LayerActivation layer_activation(const Transformer& t, const Plan& p, std::int64_t layer, std::int64_t sequence);
-/// Boundary activation (input of a stage, one micro-batch), and logits of the head while it runs.
+/// BF16 input of a stage for one micro-batch.
 double boundary_bytes(const Transformer& t, const Plan& p, std::int64_t sequence);
+/// BF16 logits of one micro-batch, held from the head's forward to its W.
+double logits_bytes(const Transformer& t, const Plan& p, std::int64_t sequence);
 
 }  // namespace railcast
