@@ -24,6 +24,8 @@ struct Cost {
   Provenance provenance = Provenance::assumed;
   std::string source;  ///< file and rows, or the peak used
   Time total() const { return latency + work; }
+  double drawn(Draw d) const { return draw[static_cast<std::size_t>(d)]; }
+  double& drawn(Draw d) { return draw[static_cast<std::size_t>(d)]; }
 };
 
 class CostModel {
@@ -42,6 +44,23 @@ struct CalibrationRow {
   std::string where;  ///< file:line, device
 };
 
+/// The shape's precision; of a shape without one, what its data is (gate and adamw FP32, else BF16).
+Dtype dtype_of(const Shape& s);
+/// Dense peak of the precision; FP32 GEMMs run as TF32, half of BF16.
+FlopRate peak_of(const Chip& c, Dtype d);
+bool is_collective(const Shape& s);
+
+/// Share of the power budget that a kernel takes beside a GEMM at the cap, per share of the device memory's rate.
+/// Least squares over the pairs of gemm_beside_copy.csv that fit in HBM together (tests/model/calibrated_test.cpp
+/// does the fit again); a GEMM that is not memory-bound takes all of it: 684 to 703 W of 700 in every sustained run.
+inline constexpr double kPowerPerHbm = 0.23;
+
+/// What `c.work` draws of HBM (against the measured copy rate) and power, for a kernel that is no collective.
+void set_draws(const Machine& m, const Shape& s, Cost& c);
+
+/// Throws std::invalid_argument where sms is not 1..Machine::sms.
+void check_sms(const Machine& m, std::int64_t sms);
+
 /// Peaks only (assumed). Collectives from the machine's ports.
 std::unique_ptr<CostModel> roofline(const Machine& m);
 
@@ -49,10 +68,17 @@ std::unique_ptr<CostModel> roofline(const Machine& m);
 /// waves, roofline elsewhere.
 std::unique_ptr<CostModel> calibrated(const Machine& m, std::vector<CalibrationRow> rows);
 
-/// Expected distinct nodes and GPUs that a token's experts are on under the gate's group limit, own ones included.
+/// Expected distinct nodes and GPUs that a token's experts are on under the gate's group limit, own ones included;
+/// remote_nodes: without its own; remote_gpus_in_node: copies that cross NVLink (a token reaches a node at the GPU of
+/// its own in-node index, so 1 in ranks_per_node needs no forwarding).
 struct Reach {
   double nodes = 0, remote_nodes = 0, gpus = 0, remote_gpus_in_node = 0;
 };
-Reach expected_reach(const Dispatch& d, std::int64_t ranks_per_node);
+/// How a gate scores an expert group: V3's by the sum of its two best experts (arXiv 2412.19437, 2.1.2), DeepEP's
+/// test router by its best.
+enum class GroupScore : std::uint8_t { top2_sum, best };
+/// Exact where the gate has no group limit (a product of hypergeometric terms); otherwise the mean over 2048 tokens of
+/// independent uniform scores hashed from (seed, token, expert): deterministic, standard error below 0.5 %.
+Reach expected_reach(const Dispatch& d, std::int64_t ranks_per_node, GroupScore score = GroupScore::top2_sum);
 
 }  // namespace railcast

@@ -1,0 +1,170 @@
+#include "cli/load_machine.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+#include "cli/json.hpp"
+#include "cli/load_calibration.hpp"
+
+namespace railcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> machine_names(const fs::path& machines) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(machines, error)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+fs::path machine_file(const std::string& name_or_path, const fs::path& machines) {
+  const bool is_path = name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json");
+  fs::path p = is_path ? fs::path(name_or_path) : machines / name_or_path;
+  if (fs::is_directory(p)) p /= "machine.json";
+  if (fs::exists(p)) return p;
+  if (is_path) throw BadInput(name_or_path, "", "no such machine; expected a machine.json or its folder");
+  std::string list;
+  const auto names = machine_names(machines);
+  for (const auto& n : names) list += (list.empty() ? "" : ", ") + n;
+  throw BadInput((machines / name_or_path / "machine.json").string(), "",
+                 "no machine \"" + name_or_path + "\"; expected one of " + list + " or a path" +
+                     did_you_mean(name_or_path, names));
+}
+
+/// Reads {"value": ..., "source": ...} members, keeping the sources.
+class Sourced {
+ public:
+  Sourced(JsonObject& o, Machine& m) : object_(o), machine_(m) {}
+  double quantity(const std::string& key, Dimension d) {
+    return with(key, [&](JsonObject& o) {
+      const double v = o.quantity("value", d);
+      if (v <= 0) o.refuse("value", "is zero; expected a positive quantity");
+      return v;
+    });
+  }
+  ByteRate byte_rate(const std::string& key) { return ByteRate(quantity(key, Dimension::byte_rate)); }
+  FlopRate flop_rate(const std::string& key) { return FlopRate(quantity(key, Dimension::flop_rate)); }
+  Time time(const std::string& key) { return Time::seconds(quantity(key, Dimension::time)); }
+  std::int64_t count(const std::string& key) {
+    return with(key, [](JsonObject& o) { return o.integer("value", 1, 1'000'000'000); });
+  }
+  std::string text(const std::string& key) {
+    return with(key, [](JsonObject& o) { return o.text("value"); });
+  }
+  bool boolean(const std::string& key) {
+    return with(key, [](JsonObject& o) { return o.boolean("value"); });
+  }
+
+ private:
+  template <class Read>
+  std::invoke_result_t<Read, JsonObject&> with(const std::string& key, Read read) {
+    JsonObject member = object_.object(key);
+    const auto value = read(member);
+    machine_.sources[key] = member.text("source");
+    member.finish();
+    return value;
+  }
+  JsonObject& object_;
+  Machine& machine_;
+};
+
+void read_gpu(Sourced& s, Machine& m) {
+  m.sms = s.count("sms");
+  m.memory = Bytes(s.quantity("memory", Dimension::bytes));
+  m.bf16_peak = s.flop_rate("bf16_peak");
+  m.fp8_peak = s.flop_rate("fp8_peak");
+  m.hbm = s.byte_rate("hbm");
+  m.kernel_launch = s.time("kernel_launch");
+}
+
+void read_network(Sourced& s, Machine& m) {
+  m.gpus_per_node = s.count("gpus_per_node");
+  m.max_nodes = s.count("max_nodes");
+  m.nvlink = s.byte_rate("nvlink");
+  m.nvlink_effective = s.byte_rate("nvlink_effective");
+  m.nic = s.byte_rate("nic");
+  m.nic_effective = s.byte_rate("nic_effective");
+  m.nvlink_latency = s.time("nvlink_latency");
+  m.nic_latency = s.time("nic_latency");
+}
+
+void check_rates(const JsonObject& o, const Machine& m) {
+  if (m.nvlink < m.nvlink_effective) o.refuse("nvlink_effective", "is above the peak \"nvlink\"; expected at most it");
+  if (m.nic < m.nic_effective) o.refuse("nic_effective", "is above the peak \"nic\"; expected at most it");
+}
+
+// {"source": ..., "gemm": "DeepGEMM", "gemm/bf16": "cuBLASLt", ...}
+void read_impl(JsonObject& o, Machine& m) {
+  if (!o.has("impl")) return;
+  JsonObject impl = o.object("impl");
+  m.sources["impl"] = impl.text("source");
+  for (const std::string& key : impl.keys()) {
+    const std::string stem = key.substr(0, key.find('/'));
+    if (key == "source") continue;
+    if (!is_calibration_stem(stem)) {
+      impl.refuse(key, "\"" + stem + "\" is no shape" + did_you_mean(stem, calibration_stems()));
+    }
+    m.impl[key] = impl.text(key);
+  }
+}
+
+Machine read_machine(const fs::path& file) {
+  const auto json = read_json(file.string());
+  JsonObject o(json, file.string());
+  Machine m;
+  m.path = file.string();
+  m.name = o.text("name");
+  Sourced s(o, m);
+  if (o.has("compute_from")) {
+    m.compute_from = s.text("compute_from");
+    m.same_chip = s.boolean("same_chip");
+  }
+  read_gpu(s, m);
+  read_network(s, m);
+  read_impl(o, m);
+  o.finish();
+  check_rates(o, m);
+  return m;
+}
+
+void use_calibration(Machine& m, const Machine& measured) {
+  const fs::path folder = fs::path(measured.path).parent_path() / "calibration";
+  if (!fs::is_directory(folder)) return;
+  m.calibration = folder.string();
+  m.calibrated_on = measured.chip();
+  m.copy_rate = load_copy_rate((folder / "copy.csv").string());
+  if (m.impl.empty()) m.impl = measured.impl;
+}
+
+// Beside the machine's own folder first, so that a user's set of machines stays together.
+Machine compute_machine(const Machine& m, const fs::path& machines) {
+  const fs::path beside = fs::path(m.path).parent_path().parent_path() / m.compute_from / "machine.json";
+  try {
+    return read_machine(fs::exists(beside) ? beside : machine_file(m.compute_from, machines));
+  } catch (const BadInput& e) {
+    throw BadInput(m.path, "/compute_from", e.what());
+  }
+}
+
+}  // namespace
+
+Machine load_machine(const std::string& name_or_path, const std::string& scenarios_dir) {
+  const fs::path machines = fs::path(scenarios_dir) / "machines";
+  Machine m = read_machine(machine_file(name_or_path, machines));
+  if (m.compute_from.empty()) {
+    use_calibration(m, Machine(m));
+    return m;
+  }
+  const Machine measured = compute_machine(m, machines);
+  if (!measured.compute_from.empty()) {
+    throw BadInput(m.path, "/compute_from", "\"" + m.compute_from + "\" has itself a compute_from; name that machine");
+  }
+  use_calibration(m, measured);
+  return m;
+}
+
+}  // namespace railcast
