@@ -25,7 +25,7 @@ class Kept {
       input(d, norm_);
       if (!all_) sum_.kept_for_b += 2 * elements(d.rows, d.out);  // latents before their norms, BF16
     }
-    for (const Linear& u : a.up) input(u, up || norm_);
+    for (const Linear& u : a.up) split_input(u, up || norm_);
     if (!up) sum_.kept_for_b += qkv(a);
     for (const Norm& n : a.head_norms)
       if (!all_) sum_.kept_for_b += 2 * elements(n.shape.rows, n.shape.cols);
@@ -33,7 +33,7 @@ class Kept {
   }
 
   void mlp(const MlpPart& m, bool input_made) {
-    input(m.gate_up, input_made);
+    m.gate_up.groups > 0 ? input(m.gate_up, input_made) : split_input(m.gate_up, input_made);
     if (!all_) sum_.kept_for_b += cached_ * elements(m.gate_up.all_rows(), m.gate_up.out);  // SwiGLU's input
     input(m.down, swiglu_);
   }
@@ -63,6 +63,12 @@ class Kept {
     sum_.made_for_w += cached_ * elements(x.all_rows(), x.out);
   }
 
+  /// The same where TP splits the output: the gathered input is kept as this rank's shard, and gathered again.
+  void split_input(const Linear& x, bool made) {
+    keep(cached_ * elements(made ? x.rows : l_.sharded, x.in), made);
+    sum_.made_for_w += cached_ * elements(x.rows, x.out);
+  }
+
   /// BF16 q, k and v for the attention backward.
   double qkv(const AttentionPart& a) const {
     const std::int64_t ranks = l_.p.context_parallel == ContextParallel::ring ? 1 : l_.p.cp;
@@ -73,7 +79,7 @@ class Kept {
   /// The attention's output is the input of o_proj and of the attention backward: E5M6, 12 bits, under FP8. With it,
   /// the FP32 log-sum-exp.
   void output(const AttentionPart& a, bool made) {
-    keep((l_.fp8 ? 1.5 : 2) * elements(a.out.rows, a.out.in), made);
+    keep((l_.fp8 ? cached_ + 0.5 : 2) * elements(a.out.rows, a.out.in), made);
     sum_.made_for_w += cached_ * elements(a.out.rows, a.out.out);
     const std::int64_t heads = a.out.in / a.core.d_v;
     if (!made) sum_.kept_for_b += 4 * elements(l_.tokens, heads);

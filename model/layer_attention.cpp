@@ -195,7 +195,7 @@ void attention_weight(Works& w, const Local& l, const AttentionPart& a) {
     wgrad(w, x);
   };
   weight(a.out, false);
-  if (!up && !l.t.mla()) l.all_gather(w, "attention.all_gather", a.gathered);
+  if (!up) l.all_gather(w, "attention.all_gather", a.gathered);
   for (const Linear& u : a.up) weight(u, up);
   for (const Linear& d : a.down) weight(d, norm);
 }
