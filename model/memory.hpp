@@ -1,6 +1,7 @@
 // Memory of each pipeline rank over a step: a walk of its instructions with bytes taken and given back.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model/scenario.hpp"
@@ -30,5 +31,9 @@ struct RankMemory {
 };
 
 std::vector<RankMemory> rank_memory(const Scenario& s, const Program& program, const std::vector<StageLayers>& stages);
+
+/// By how much the plan does not fit the machine's memory, at which rank, what takes it, and which changes of the plan
+/// would fit; empty where it fits.
+std::string memory_advice(const Scenario& s, const std::vector<RankMemory>& ranks);
 
 }  // namespace railcast

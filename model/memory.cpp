@@ -1,0 +1,265 @@
+// Assumed, not published: FP8 weights are kept in both orientations (Hopper's FP8 WGMMA wants K-major operands, and the
+// backward multiplies by the transpose; Transformer Engine keeps both too); no fragmentation of the allocator.
+#include "model/memory.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/layer.hpp"
+
+namespace railcast {
+namespace {
+
+double real(std::int64_t n) { return static_cast<double>(n); }
+
+/// Weights on one GPU, in elements.
+struct Elements {
+  double dense = 0;    ///< the same on all data-parallel ranks, multiplied in the plan's precision
+  double exact = 0;    ///< likewise, kept in BF16: embedding, head, gate, norms (arXiv 2412.19437, 3.3.1)
+  double experts = 0;  ///< the same on the expert-data-parallel ranks
+  Elements& operator+=(const Elements& o) {
+    dense += o.dense, exact += o.exact, experts += o.experts;
+    return *this;
+  }
+  double total() const { return dense + exact + experts; }
+};
+
+Elements layer_elements(const Scenario& s, std::int64_t layer) {
+  const auto l = layer_parameters(s.model, layer);
+  const auto& p = s.plan;
+  return {real(l.attention + l.mlp_dense + l.shared_expert) / real(p.tp), real(l.gate + l.norms),
+          real(l.routed_experts) / real(p.ep * p.etp)};
+}
+
+/// A stage's own layers, the MTP modules' included.
+Elements stage_elements(const Scenario& s, const StageLayers& stage) {
+  Elements e;
+  for (std::int64_t l = stage.first; l < stage.first + stage.count; ++l) e += layer_elements(s, l);
+  const double h = real(s.model.hidden_size);
+  for (std::int64_t m = 0; stage.head && m < s.model.num_nextn_predict_layers; ++m) {
+    e += layer_elements(s, s.model.num_hidden_layers);
+    e += {2 * h * h / real(s.plan.tp), 3 * h, 0};  // projection 2h -> h, three norms
+  }
+  return e;
+}
+
+/// A rank's stages, and one embedding and one head where any of them needs it: MTP embeds the next token on the last
+/// stage, which shares the first stage's embedding where a rank holds both (arXiv 2412.19437, 3.2.3).
+Elements rank_elements(const Scenario& s, const std::vector<StageLayers>& held) {
+  Elements e;
+  bool embedding = false, head = false;
+  for (const auto& stage : held) {
+    e += stage_elements(s, stage);
+    embedding |= stage.embedding || (stage.head && s.model.num_nextn_predict_layers > 0);
+    head |= stage.head;
+  }
+  const int tables = embedding + head - (embedding && head && s.model.tie_word_embeddings);
+  const double h = real(s.model.hidden_size);
+  e.exact += tables * h * real(s.model.vocab_size) / real(s.plan.tp) + (head ? h : 0);
+  return e;
+}
+
+/// Bytes of a weight as it is multiplied. FP8: two orientations, each with an FP32 scale per 128 x 128 block.
+double compute_bytes(Dtype d) {
+  const bool fp8 = d == Dtype::fp8_block || d == Dtype::fp8_tensor;
+  return fp8 ? 2 * (1 + 4.0 / (128 * 128)) : 2;
+}
+
+/// How many GPUs share the optimizer's state of one copy. DualPipe holds every stage on two pipeline ranks.
+struct Sharing {
+  double dense = 1, experts = 1;
+  double over(const Elements& e) const { return (e.dense + e.exact) / dense + e.experts / experts; }
+};
+
+Sharing sharing(const Scenario& s) {
+  const double copies = s.plan.schedule == Schedule::dualpipe ? 2 : 1;
+  return {copies * real(s.plan.cp * dp(s.plan, s.gpus())),
+          copies * real(std::max<std::int64_t>(expert_dp(s.plan, s.gpus()), 1))};
+}
+
+/// Weights, gradients (FP32) and optimizer (FP32 master, two BF16 moments). ZeRO 2 and 3 also hold one layer whole: its
+/// gradient before the reduce-scatter (2), its weights and the next layer's gathered ahead (3).
+MemoryUse resident(const Scenario& s, const std::vector<StageLayers>& held) {
+  const Elements e = rank_elements(s, held);
+  Elements layer;
+  for (const auto& stage : held)
+    if (const auto l = layer_elements(s, stage.first); stage.count > 0 && l.total() > layer.total()) layer = l;
+  const auto shared = sharing(s);
+  const double bytes = compute_bytes(s.plan.precision);
+  const auto weights = [&](const Elements& x) { return (x.dense + x.experts) * bytes + x.exact * 2; };
+  const Elements shard{e.dense / shared.dense, e.exact / shared.dense, e.experts / shared.experts};
+  MemoryUse use;
+  use.weights = s.plan.zero >= 3 ? weights(shard) + 2 * weights(layer) : weights(e);
+  use.gradients = 4 * (s.plan.zero >= 2 ? shard.total() + layer.total() : e.total());
+  use.optimizer = 8 * (s.plan.zero >= 1 ? shard.total() : e.total());
+  return use;
+}
+
+/// Tokens of a micro-batch on one GPU, in a context-parallel and sequence-parallel share.
+double tokens(const Scenario& s) { return real(s.plan.micro_batch * s.train.sequence) / real(s.plan.cp * s.plan.tp); }
+
+/// DeepEP's buffers (csrc/config.hpp, get_nvl_buffer_size_hint and get_rdma_buffer_size_hint): channels (a pair of SMs)
+/// x peers x receive-queue tokens x bytes of a token (BF16, and 2 KiB for top-k ids, weights and scales). Queues of 288
+/// (NVLink) and 128 (RDMA, twice: send and receive) tokens, as its configuration for 64 ranks.
+double expert_buffers(const Scenario& s) {
+  if (s.model.n_routed_experts == 0 || s.plan.ep == 1) return 0;
+  const std::int64_t per_node = std::min(s.plan.ep, s.machine.gpus_per_node);
+  const double channels = real(s.plan.comm_sms) / 2, row = 2 * real(s.model.hidden_size) + 2048;
+  const double nodes = std::ceil(real(s.plan.ep) / real(per_node));
+  return channels * row * (288 * real(per_node) + (nodes > 1 ? 2 * 128 * nodes : 0));
+}
+
+/// Buffers of the exchange of experts, of NCCL, and of the pipeline: one activation and one gradient on their way per
+/// chunk. NCCL: 4 MiB (NCCL_BUFFSIZE's default) to send and to receive on 16 channels (assumed) per communicator.
+double communication(const Scenario& s, std::size_t chunks) {
+  const auto& p = s.plan;
+  const int communicators =
+      (dp(p, s.gpus()) > 1) + (expert_dp(p, s.gpus()) > 1 && p.ep > 1) + (p.pp > 1) + (p.tp > 1) + (p.cp > 1);
+  const double pipeline = p.pp > 1 ? 2 * real(std::int64_t(chunks)) * boundary_bytes(s.model, p, s.train.sequence) : 0;
+  return expert_buffers(s) + pipeline + communicators * 2 * 16.0 * 4 * (1 << 20);
+}
+
+/// What one micro-batch holds on a stage, from when to when.
+struct StageActivation {
+  double until_b = 0;   ///< from F to the end of B
+  double until_w = 0;   ///< from F to the end of W
+  double from_b = 0;    ///< from a B without W to its W: the outputs' gradients that W multiplies
+  double during_f = 0;  ///< while F runs
+  double during_b = 0;  ///< while B runs
+  double whole() const { return until_b + until_w; }
+};
+
+/// Outputs' gradients [k, m] of a layer's weight GEMMs, in their precision.
+double gradients_for_w(const Works& works) {
+  double bytes = 0;
+  for (const auto& w : works) {
+    if (const auto* g = std::get_if<Wgrad>(&w.shape)) bytes += real(g->m * g->k) * bytes_per_element(g->dtype);
+    if (const auto* g = std::get_if<WgradGrouped>(&w.shape))
+      bytes += real(g->groups * g->m * g->k) * bytes_per_element(g->dtype);
+  }
+  return bytes;
+}
+
+/// Adds a layer. While it runs it also holds the experts' rows [tokens x top_k, hidden] in BF16 (outputs in F, their
+/// gradients in B), and in B what it recomputes and its output's gradient.
+void add_layer(const Scenario& s, std::int64_t layer, StageActivation& a) {
+  Plan keep_all = s.plan;
+  keep_all.recompute.clear();
+  const auto kept = layer_activation(s.model, s.plan, layer, s.train.sequence);
+  const auto full = layer_activation(s.model, keep_all, layer, s.train.sequence);
+  const auto work = layer_work(s.model, s.plan, layer, s.train.sequence, s.machine.gpus_per_node);
+  a.until_b += kept.kept_for_b;
+  a.until_w += kept.kept_for_w;
+  a.from_b += gradients_for_w(work.attn_w) + gradients_for_w(work.mlp_w);
+  const double hidden = 2 * tokens(s) * real(s.model.hidden_size);
+  const double rows = s.model.moe(layer) ? hidden * real(s.model.num_experts_per_tok * s.plan.etp) : 0;
+  const double recomputed = full.kept_for_b + full.kept_for_w - kept.kept_for_b - kept.kept_for_w;
+  a.during_f = std::max(a.during_f, rows);
+  a.during_b = std::max(a.during_b, rows + hidden + recomputed);
+}
+
+/// Heads (the model's and MTP's) keep their input and the logits' gradient, which the fused loss writes over the BF16
+/// logits in F.
+void add_heads(const Scenario& s, StageActivation& a) {
+  const double heads = 1 + real(s.model.num_nextn_predict_layers);
+  const double logits = 2 * tokens(s) * real(s.model.vocab_size);  // [tokens x tp, vocab / tp]
+  a.until_w += heads * (logits + 2 * tokens(s) * real(s.model.hidden_size));
+  for (std::int64_t m = 0; m < s.model.num_nextn_predict_layers; ++m) add_layer(s, s.model.num_hidden_layers, a);
+}
+
+StageActivation stage_activation(const Scenario& s, const StageLayers& stage) {
+  StageActivation a;
+  for (std::int64_t l = stage.first; l < stage.first + stage.count; ++l) add_layer(s, l, a);
+  if (stage.head) add_heads(s, a);
+  return a;
+}
+
+/// Activations of a rank over its instructions.
+class Walk {
+ public:
+  explicit Walk(std::vector<StageActivation> chunks) : chunks_(std::move(chunks)) {}
+  /// Takes what the instruction takes; returns what is held while it runs beyond `held`.
+  double begin(const Instruction& i) {
+    const auto& c = chunk(i.chunk);
+    switch (i.step) {
+      case Step::forward:
+        held += c.whole();
+        return c.during_f;
+      case Step::overlapped:
+        held += c.whole();
+        return c.during_f + chunk(i.chunk_b).during_b;
+      case Step::backward:
+        return c.during_b;
+      case Step::backward_input:
+        held += c.from_b;
+        return c.during_b;
+      case Step::weight:
+        return 0;
+    }
+    return 0;
+  }
+  /// Gives back what its end frees.
+  void end(const Instruction& i) {
+    const auto& c = chunk(i.chunk);
+    if (i.step == Step::backward) held -= c.whole();
+    if (i.step == Step::overlapped) held -= chunk(i.chunk_b).whole();
+    if (i.step == Step::backward_input) held -= c.until_b;
+    if (i.step == Step::weight) held -= c.until_w + c.from_b;
+  }
+  double held = 0;
+
+ private:
+  const StageActivation& chunk(std::int32_t c) const { return chunks_.at(static_cast<std::size_t>(c)); }
+  std::vector<StageActivation> chunks_;
+};
+
+/// CUDA context, kernels of several libraries and GEMM workspaces: assumed, as nvidia-smi shows 0.5 to 1 GB for a
+/// process on an H100 before its first tensor.
+constexpr double kContextBytes = 1e9;
+
+RankMemory one_rank(const Scenario& s, const std::vector<Instruction>& list, const std::vector<StageLayers>& held,
+                    const std::vector<StageActivation>& activations) {
+  RankMemory m;
+  m.peak = resident(s, held);
+  m.peak.communication = communication(s, held.size());
+  m.peak.workspace = kContextBytes;
+  Walk walk(activations);
+  double most = -1;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const double running = walk.begin(list[i]);
+    if (walk.held + running > most) {
+      most = walk.held + running;
+      m.peak.activations = walk.held;
+      m.peak.workspace = kContextBytes + running;
+      m.at = i;
+    }
+    walk.end(list[i]);
+  }
+  return m;
+}
+
+}  // namespace
+
+std::vector<RankMemory> rank_memory(const Scenario& s, const Program& program, const std::vector<StageLayers>& stages) {
+  std::vector<StageActivation> activations;
+  for (const auto& stage : stages) activations.push_back(stage_activation(s, stage));
+  const auto in_flight = peak_in_flight(program);
+  std::vector<RankMemory> ranks;
+  for (std::size_t r = 0; r < program.size(); ++r) {
+    const auto ids = stages_of(s.plan, static_cast<std::int64_t>(r));
+    std::vector<StageLayers> held;
+    std::vector<StageActivation> chunks;
+    for (const auto id : ids) {
+      held.push_back(stages.at(static_cast<std::size_t>(id)));
+      chunks.push_back(activations.at(static_cast<std::size_t>(id)));
+    }
+    auto m = one_rank(s, program[r], held, chunks);
+    m.pp_rank = static_cast<std::int64_t>(r);
+    m.stages = ids;
+    m.in_flight = in_flight[r];
+    ranks.push_back(std::move(m));
+  }
+  return ranks;
+}
+
+}  // namespace railcast
