@@ -38,7 +38,7 @@ Elements stage_elements(const Scenario& s, const StageLayers& stage) {
   const double h = real(s.model.hidden_size);
   for (std::int64_t m = 0; stage.head && m < s.model.num_nextn_predict_layers; ++m) {
     e += layer_elements(s, s.model.num_hidden_layers);
-    e += {2 * h * h / real(s.plan.tp), 3 * h, 0};  // projection 2h -> h, three norms
+    e += {2 * h * h, 3 * h, 0};  // projection 2h -> h and three norms, whole on every tensor-parallel rank
   }
   return e;
 }
@@ -95,9 +95,6 @@ MemoryUse resident(const Scenario& s, const std::vector<StageLayers>& held) {
   return use;
 }
 
-/// Tokens of a micro-batch on one GPU, in a context-parallel and sequence-parallel share.
-double tokens(const Scenario& s) { return real(s.plan.micro_batch * s.train.sequence) / real(s.plan.cp * s.plan.tp); }
-
 /// DeepEP's buffers (csrc/config.hpp, get_nvl_buffer_size_hint and get_rdma_buffer_size_hint): channels (a pair of SMs)
 /// x peers x receive-queue tokens x bytes of a token (BF16, and 2 KiB for top-k ids, weights and scales). Queues of 288
 /// (NVLink) and 128 (RDMA, twice: send and receive) tokens, as its configuration for 64 ranks.
@@ -123,47 +120,35 @@ double communication(const Scenario& s, std::size_t chunks) {
 struct StageActivation {
   double until_b = 0;   ///< from F to the end of B
   double until_w = 0;   ///< from F to the end of W
-  double from_b = 0;    ///< from a B without W to its W: the outputs' gradients that W multiplies
+  double made = 0;      ///< from a B without W to its W
   double during_f = 0;  ///< while F runs
   double during_b = 0;  ///< while B runs
   double whole() const { return until_b + until_w; }
 };
 
-/// Outputs' gradients [k, m] of a layer's weight GEMMs, in their precision.
-double gradients_for_w(const Works& works) {
-  double bytes = 0;
-  for (const auto& w : works) {
-    if (const auto* g = std::get_if<Wgrad>(&w.shape)) bytes += real(g->m * g->k) * bytes_per_element(g->dtype);
-    if (const auto* g = std::get_if<WgradGrouped>(&w.shape))
-      bytes += real(g->groups * g->m * g->k) * bytes_per_element(g->dtype);
-  }
-  return bytes;
-}
-
 /// Adds a layer. While it runs it also holds the experts' rows [tokens x top_k, hidden] in BF16 (outputs in F, their
-/// gradients in B), and in B what it recomputes and its output's gradient.
+/// gradients in B), and in B its output's gradient, what it recomputes and what its W reads.
 void add_layer(const Scenario& s, std::int64_t layer, StageActivation& a) {
   Plan keep_all = s.plan;
   keep_all.recompute.clear();
   const auto kept = layer_activation(s.model, s.plan, layer, s.train.sequence);
   const auto full = layer_activation(s.model, keep_all, layer, s.train.sequence);
-  const auto work = layer_work(s.model, s.plan, layer, s.train.sequence, s.machine.gpus_per_node);
   a.until_b += kept.kept_for_b;
   a.until_w += kept.kept_for_w;
-  a.from_b += gradients_for_w(work.attn_w) + gradients_for_w(work.mlp_w);
-  const double hidden = 2 * tokens(s) * real(s.model.hidden_size);
+  a.made += kept.made_for_w;
+  const double hidden = boundary_bytes(s.model, s.plan, s.train.sequence);
   const double rows = s.model.moe(layer) ? hidden * real(s.model.num_experts_per_tok * s.plan.etp) : 0;
-  const double recomputed = full.kept_for_b + full.kept_for_w - kept.kept_for_b - kept.kept_for_w;
   a.during_f = std::max(a.during_f, rows);
-  a.during_b = std::max(a.during_b, rows + hidden + recomputed);
+  a.during_b = std::max(a.during_b, rows + hidden + full.kept_for_b - kept.kept_for_b + kept.made_for_w);
 }
 
-/// Heads (the model's and MTP's) keep their input and the logits' gradient, which the fused loss writes over the BF16
-/// logits in F.
+/// Heads (the model's and MTP's) keep their input, and the logits' gradient, which the fused loss writes over the BF16
+/// logits in F. An MTP module also keeps the inputs of its two norms.
 void add_heads(const Scenario& s, StageActivation& a) {
-  const double heads = 1 + real(s.model.num_nextn_predict_layers);
-  const double logits = 2 * tokens(s) * real(s.model.vocab_size);  // [tokens x tp, vocab / tp]
-  a.until_w += heads * (logits + 2 * tokens(s) * real(s.model.hidden_size));
+  const double hidden = boundary_bytes(s.model, s.plan, s.train.sequence);
+  const double mtp = real(s.model.num_nextn_predict_layers);
+  a.until_w += (1 + mtp) * (logits_bytes(s.model, s.plan, s.train.sequence) + hidden);
+  a.until_b += mtp * 2 * hidden;
   for (std::int64_t m = 0; m < s.model.num_nextn_predict_layers; ++m) add_layer(s, s.model.num_hidden_layers, a);
 }
 
@@ -178,21 +163,20 @@ StageActivation stage_activation(const Scenario& s, const StageLayers& stage) {
 class Walk {
  public:
   explicit Walk(std::vector<StageActivation> chunks) : chunks_(std::move(chunks)) {}
-  /// Takes what the instruction takes; returns what is held while it runs beyond `held`.
+  /// Takes what the instruction takes; returns what it holds beyond held() while it runs. A B without W gives back
+  /// and makes layer by layer, so that it holds most at its beginning or at its end.
   double begin(const Instruction& i) {
     const auto& c = chunk(i.chunk);
+    if (i.step == Step::forward || i.step == Step::overlapped) held_ += c.whole();
     switch (i.step) {
       case Step::forward:
-        held += c.whole();
         return c.during_f;
       case Step::overlapped:
-        held += c.whole();
         return c.during_f + chunk(i.chunk_b).during_b;
       case Step::backward:
         return c.during_b;
       case Step::backward_input:
-        held += c.from_b;
-        return c.during_b;
+        return std::max(c.during_b, c.made - c.until_b);
       case Step::weight:
         return 0;
     }
@@ -201,16 +185,17 @@ class Walk {
   /// Gives back what its end frees.
   void end(const Instruction& i) {
     const auto& c = chunk(i.chunk);
-    if (i.step == Step::backward) held -= c.whole();
-    if (i.step == Step::overlapped) held -= chunk(i.chunk_b).whole();
-    if (i.step == Step::backward_input) held -= c.until_b;
-    if (i.step == Step::weight) held -= c.until_w + c.from_b;
+    if (i.step == Step::backward) held_ -= c.whole();
+    if (i.step == Step::overlapped) held_ -= chunk(i.chunk_b).whole();
+    if (i.step == Step::backward_input) held_ += c.made - c.until_b;
+    if (i.step == Step::weight) held_ -= c.until_w + c.made;
   }
-  double held = 0;
+  double held() const { return held_; }
 
  private:
   const StageActivation& chunk(std::int32_t c) const { return chunks_.at(static_cast<std::size_t>(c)); }
   std::vector<StageActivation> chunks_;
+  double held_ = 0;
 };
 
 /// CUDA context, kernels of several libraries and GEMM workspaces: assumed, as nvidia-smi shows 0.5 to 1 GB for a
@@ -227,9 +212,9 @@ RankMemory one_rank(const Scenario& s, const std::vector<Instruction>& list, con
   double most = -1;
   for (std::size_t i = 0; i < list.size(); ++i) {
     const double running = walk.begin(list[i]);
-    if (walk.held + running > most) {
-      most = walk.held + running;
-      m.peak.activations = walk.held;
+    if (walk.held() + running > most) {
+      most = walk.held() + running;
+      m.peak.activations = walk.held();
       m.peak.workspace = kContextBytes + running;
       m.at = i;
     }

@@ -1,6 +1,7 @@
 #include "model/split.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "model/layer.hpp"
@@ -42,29 +43,45 @@ ForwardFlops forward_flops(const Transformer& t, const Plan& p, std::int64_t seq
   return f;
 }
 
-/// The earliest stages take all they can up to `limit`, leaving one layer for each stage after them; empty where the
-/// layers do not fit.
-Counts fill(const ForwardFlops& f, std::size_t stages, double limit) {
+/// The smallest maximum of a stage's FLOPs over splits into `stages` with a layer each at least: for every number of
+/// stages, over the end of the last one.
+double smallest_maximum(const ForwardFlops& f, std::size_t stages) {
   const std::size_t layers = f.up_to.size() - 1;
-  Counts counts;
-  std::size_t first = 0;
-  for (std::size_t s = 0; s < stages; ++s) {
-    const std::size_t last_end = layers - (stages - 1 - s);
-    std::size_t end = first + 1;
-    while (end < last_end && (s + 1 == stages || f.stage(first, end + 1) <= limit)) ++end;
-    if (f.stage(first, end) > limit) return {};
-    counts.push_back(static_cast<std::int64_t>(end - first));
-    first = end;
-  }
-  return counts;
+  std::vector<double> best(layers + 1, HUGE_VAL);  // of the first layers in the stages so far
+  best[0] = 0;
+  for (std::size_t s = 1; s <= stages; ++s)
+    for (std::size_t end = layers + 1; end-- > 0;) {
+      double least = HUGE_VAL;
+      for (std::size_t first = s - 1; first < end; ++first)
+        least = std::min(least, std::max(best[first], f.stage(first, end)));
+      best[end] = least;
+    }
+  return best[layers];
 }
 
-/// Smallest limit for which `fill` succeeds, by bisection down to neighbouring doubles.
+/// Among the splits with the smallest maximum, the one with the smallest sum of squares (the most even besides), and
+/// among those the one whose earliest stages take more. Solved from the last stage back.
 Counts balanced(const ForwardFlops& f, std::size_t stages) {
-  double low = 0, high = f.stage(0, f.up_to.size() - 1);
-  for (double middle = high / 2; low < middle && middle < high; middle = low + (high - low) / 2)
-    (fill(f, stages, middle).empty() ? low : high) = middle;
-  return fill(f, stages, high);
+  const std::size_t layers = f.up_to.size() - 1;
+  const double limit = smallest_maximum(f, stages);
+  std::vector<double> rest(layers + 1, HUGE_VAL);  // squares of the stages after this one, by their first layer
+  rest[layers] = 0;
+  std::vector<std::vector<std::size_t>> ends(stages, std::vector<std::size_t>(layers + 1, 0));
+  for (std::size_t s = stages; s-- > 0;) {
+    std::vector<double> now(layers + 1, HUGE_VAL);
+    for (std::size_t first = s; first < layers; ++first)
+      for (std::size_t end = layers; end > first; --end) {
+        const double x = f.stage(first, end) / limit, squares = x * x + rest[end];
+        if (x > 1 || !(squares < now[first] * (1 - 1e-12))) continue;  // 1e-12: equal but for rounding
+        now[first] = squares;
+        ends[s][first] = end;
+      }
+    rest = now;
+  }
+  Counts counts;
+  for (std::size_t s = 0, first = 0; s < stages; first = ends[s++][first])
+    counts.push_back(static_cast<std::int64_t>(ends[s][first] - first));
+  return counts;
 }
 
 Counts uniform(std::int64_t layers, std::int64_t stages) {

@@ -15,8 +15,9 @@ struct StageLayers {
 };
 
 /// One entry per stage (stages(p) of them). "balanced": the contiguous split with the smallest maximum of a stage's
-/// forward FLOPs, embedding, heads and MTP counted (ties: the earliest stages take more); "uniform": as equal as can
-/// be in layers, the longer stages first; "list": as given. Throws std::invalid_argument where it cannot be done.
+/// forward FLOPs, embedding, heads and MTP counted (ties: the smallest sum of squares, as the head alone may set the
+/// maximum; then the earliest stages take more); "uniform": as equal as can be in layers, the longer stages first;
+/// "list": as given. Throws std::invalid_argument where it cannot be done.
 std::vector<StageLayers> split_layers(const Transformer& t, const Plan& p, std::int64_t sequence);
 
 }  // namespace railcast
