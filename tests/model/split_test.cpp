@@ -63,6 +63,14 @@ TEST_CASE("V3's 61 layers on 16 stages: MTP and two heads weigh as four layers",
   CHECK(counts(preset("deepseek-v3"), plan(16, "balanced")) == expected);
 }
 
+TEST_CASE("where the head alone sets the maximum, the other stages are still even", "[model][split]") {
+  auto p = plan(16, "balanced");
+  p.schedule = Schedule::dualpipe_v;
+  auto expected = repeated(2, 32);
+  std::fill(expected.end() - 3, expected.end(), 1);
+  CHECK(counts(preset("deepseek-v3"), p) == expected);
+}
+
 TEST_CASE("Llama's 126 layers on 64 stages: two each, one less beside the head and in one more", "[model][split]") {
   auto p = plan(8, "balanced");
   p.schedule = Schedule::interleaved;
