@@ -33,7 +33,10 @@ double layer_flops(const Transformer& t, const Plan& p, std::int64_t layer, std:
 }
 
 ForwardFlops forward_flops(const Transformer& t, const Plan& p, std::int64_t sequence) {
-  ForwardFlops f{{0}, sum(embedding_work(t, p, sequence, 1).forward), sum(head_work(t, p, sequence, 1).forward)};
+  ForwardFlops f;
+  f.embedding = sum(embedding_work(t, p, sequence, 1).forward);
+  f.head = sum(head_work(t, p, sequence, 1).forward);
+  f.up_to.assign(1, 0.0);
   for (std::int64_t l = 0; l < t.num_hidden_layers; ++l)
     f.up_to.push_back(f.up_to.back() + layer_flops(t, p, l, sequence));
   if (t.num_nextn_predict_layers > 0) {
@@ -49,13 +52,13 @@ double smallest_maximum(const ForwardFlops& f, std::size_t stages) {
   const std::size_t layers = f.up_to.size() - 1;
   std::vector<double> best(layers + 1, HUGE_VAL);  // of the first layers in the stages so far
   best[0] = 0;
-  for (std::size_t s = 1; s <= stages; ++s)
-    for (std::size_t end = layers + 1; end-- > 0;) {
-      double least = HUGE_VAL;
-      for (std::size_t first = s - 1; first < end; ++first)
-        least = std::min(least, std::max(best[first], f.stage(first, end)));
-      best[end] = least;
-    }
+  for (std::size_t s = 0; s < stages; ++s) {
+    std::vector<double> more(layers + 1, HUGE_VAL);
+    for (std::size_t first = s; first < layers; ++first)
+      for (std::size_t end = first + 1; end <= layers; ++end)
+        more[end] = std::min(more[end], std::max(best[first], f.stage(first, end)));
+    best = more;
+  }
   return best[layers];
 }
 
