@@ -12,7 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kLargest = 1 << 28;  // keeps every product of three sizes and a layer count inside 64 bits
+constexpr std::int64_t kLargest = 1 << 28;
+constexpr double kMostParameters = 1e15;  // far above any model, far below what 64 bits hold
 constexpr std::int64_t kMostLayers = 10'000;
 
 bool present(JsonObject& o, const std::string& key) { return o.has(key) && !o.raw(key).is_null(); }
@@ -79,9 +80,56 @@ void refuse_unsupported(JsonObject& o) {
     o.refuse("hidden_act", "expected silu (SwiGLU, three matrices), found " + o.text("hidden_act"));
 }
 
+/// Keys of every Hugging Face configuration that only generation or classification reads.
+constexpr const char* kGeneric[] = {"add_cross_attention",
+                                    "bad_words_ids",
+                                    "begin_suppress_tokens",
+                                    "chunk_size_feed_forward",
+                                    "cross_attention_hidden_size",
+                                    "decoder_start_token_id",
+                                    "diversity_penalty",
+                                    "do_sample",
+                                    "early_stopping",
+                                    "encoder_no_repeat_ngram_size",
+                                    "exponential_decay_length_penalty",
+                                    "finetuning_task",
+                                    "forced_bos_token_id",
+                                    "forced_eos_token_id",
+                                    "id2label",
+                                    "is_decoder",
+                                    "is_encoder_decoder",
+                                    "label2id",
+                                    "length_penalty",
+                                    "max_length",
+                                    "min_length",
+                                    "no_repeat_ngram_size",
+                                    "num_beam_groups",
+                                    "num_beams",
+                                    "num_return_sequences",
+                                    "output_scores",
+                                    "prefix",
+                                    "problem_type",
+                                    "pruned_heads",
+                                    "remove_invalid_values",
+                                    "repetition_penalty",
+                                    "return_dict_in_generate",
+                                    "sep_token_id",
+                                    "suppress_tokens",
+                                    "task_specific_params",
+                                    "temperature",
+                                    "tf_legacy_loss",
+                                    "tie_encoder_decoder",
+                                    "tokenizer_class",
+                                    "top_k",
+                                    "top_p",
+                                    "torchscript",
+                                    "typical_p",
+                                    "use_bfloat16"};
+
 /// Keys that change no shape: tokens, dropout, initialisation, loss weights, positions' scaling, how weights are
 /// stored.
 void skip_harmless(JsonObject& o) {
+  for (const char* key : kGeneric) o.has(key);
   for (const char* key : {"architectures",
                           "_name_or_path",
                           "auto_map",
@@ -119,6 +167,7 @@ void skip_harmless(JsonObject& o) {
                           "bos_token_id",
                           "eos_token_id",
                           "qk_head_dim",
+                          "head_dim",
                           "hidden_act",
                           "moe_layer_freq",
                           "use_sliding_window",
@@ -227,6 +276,18 @@ void read_sizes(JsonObject& o, Transformer& t) {
   t.num_nextn_predict_layers = mtp_depth(o);
 }
 
+/// Sizes that are each possible may still make a product that is not.
+void check_magnitude(const JsonObject& o, const Transformer& t) {
+  const auto d = [](std::int64_t n) { return static_cast<double>(n); };
+  const double heads = d(t.num_attention_heads) * d(2 * t.head_dim + t.qk_nope_head_dim + t.v_head_dim);
+  const double attention =
+      (heads + d(t.q_lora_rank + t.kv_lora_rank)) * d(t.hidden_size + t.q_lora_rank + t.kv_lora_rank);
+  const double experts = d(t.n_routed_experts) * d(t.moe_intermediate_size) + d(t.shared_intermediate_size);
+  const double mlp = 3 * d(t.hidden_size) * (d(t.intermediate_size) + experts);
+  const double all = d(t.num_hidden_layers) * (attention + mlp) + 2 * d(t.vocab_size) * d(t.hidden_size);
+  if (all > kMostParameters) o.refuse("", "expected sizes of a model below 1e15 parameters; check them");
+}
+
 Transformer read_model(JsonObject& o) {
   refuse_unsupported(o);
   Transformer t;
@@ -240,6 +301,7 @@ Transformer read_model(JsonObject& o) {
     read_experts(o, t);
     read_router(o, t);
   }
+  check_magnitude(o, t);
   skip_harmless(o);
   o.finish();
   return t;

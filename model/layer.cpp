@@ -18,7 +18,7 @@ Plan effective(const Plan& p) {
 /// The gradient travels to the experts in FP8, so the layer above a V3 MoE layer quantises it.
 void gradient_for_dispatch(Works& w, const Local& l, std::int64_t below) {
   if (l.p.precision == Dtype::fp8_block && l.p.ep > 1 && below >= 0 && below < l.t.num_hidden_layers && l.t.moe(below))
-    l.quantize(w, "gradient.quantize", l.sharded, l.t.hidden_size, false);
+    l.quantize(w, "dispatch.gradient.quantize", l.sharded, l.t.hidden_size, false);
 }
 
 /// The router, BF16 (V3 report, 3.3.1), at the end of ATTN(F); its output and the quantised tokens go to dispatch.
@@ -114,9 +114,8 @@ EdgeWork mtp_edge_work(const Transformer& t, const Plan& p, std::int64_t sequenc
   const Local l(t, p, sequence, gpus_per_node);
   const std::int64_t h = t.hidden_size;
   const Linear projection{"eh_proj", l.sharded, 2 * h, h, p.precision};
-  EdgeWork e;
-  e.forward = {
-      {"embed_tokens", Embedding{l.sharded, h}}, {"enorm", RmsNorm{l.sharded, h}}, {"hnorm", RmsNorm{l.sharded, h}}};
+  EdgeWork e = embedding_work(t, p, sequence, gpus_per_node);
+  append(e.forward, {{"enorm", RmsNorm{l.sharded, h}}, {"hnorm", RmsNorm{l.sharded, h}}});
   l.quantize(e.forward, "eh_proj.quantize", l.sharded, 2 * h, false);
   forward(e.forward, projection);
   l.quantize(e.backward, "eh_proj.gradient.quantize", l.sharded, h, true);
@@ -126,7 +125,6 @@ EdgeWork mtp_edge_work(const Transformer& t, const Plan& p, std::int64_t sequenc
   e.backward.push_back({"gradient.add", Add{l.sharded, h}});
   l.quantize(e.weight, "eh_proj.input.transpose", l.sharded, 2 * h, false, Dtype::fp8_block);
   wgrad(e.weight, projection);
-  e.weight.push_back({"embed_tokens.backward", Embedding{l.sharded, h, true}});
   return e;
 }
 

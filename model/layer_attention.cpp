@@ -82,7 +82,7 @@ void norms(Works& w, const std::vector<Norm>& list, bool backward) {
 void attention_input(Works& w, const Local& l, const AttentionPart& a) {
   w.push_back({"input_layernorm", RmsNorm{l.sharded, l.t.hidden_size}});
   for (const Linear& d : a.down) {
-    l.quantize(w, "input_layernorm.quantize", d.rows, d.in, false);
+    l.quantize(w, std::string(d.name) + ".quantize", d.rows, d.in, false);
     forward(w, d);
   }
 }
@@ -92,7 +92,7 @@ void attention_up(Works& w, const Local& l, const AttentionPart& a, bool transpo
   norms(w, a.latent_norms, false);
   l.all_gather(w, "attention.all_gather", a.gathered);
   for (const Linear& u : a.up) {
-    l.quantize(w, "attention.up.quantize", u.rows, u.in, transpose);
+    l.quantize(w, std::string(u.name) + ".quantize", u.rows, u.in, transpose);
     forward(w, u);
   }
   norms(w, a.head_norms, false);
@@ -132,7 +132,7 @@ void core(Works& w, const Local& l, const AttentionPart& a, bool backward) {
 
 /// dY of `u` to dX. Both orientations of dY are quantised at once: rows for dgrad, columns for wgrad.
 void linear_backward(Works& w, const Local& l, const Linear& u) {
-  l.quantize(w, "gradient.quantize", u.rows, u.out, true);
+  l.quantize(w, std::string(u.name) + ".gradient.quantize", u.rows, u.out, true);
   dgrad(w, u);
 }
 
@@ -142,11 +142,11 @@ void recompute(Works& w, const Local& l, const AttentionPart& a) {
   const bool up = l.t.mla() && l.p.recomputes("mla_up");
   if (l.p.recomputes("rmsnorm")) {
     again.push_back({"input_layernorm", RmsNorm{l.sharded, l.t.hidden_size}});
-    for (const Linear& d : a.down) l.quantize(again, "input_layernorm.quantize", d.rows, d.in, false);
+    for (const Linear& d : a.down) l.quantize(again, std::string(d.name) + ".quantize", d.rows, d.in, false);
     if (!up) {
       norms(again, a.latent_norms, false);
       l.all_gather(again, "attention.all_gather", a.gathered);
-      for (const Linear& u : a.up) l.quantize(again, "attention.up.quantize", u.rows, u.in, false);
+      for (const Linear& u : a.up) l.quantize(again, std::string(u.name) + ".quantize", u.rows, u.in, false);
     }
   }
   if (up) attention_up(again, l, a, true);
@@ -191,7 +191,7 @@ void attention_backward(Works& w, const Local& l, const AttentionPart& a) {
 void attention_weight(Works& w, const Local& l, const AttentionPart& a) {
   const bool norm = l.p.recomputes("rmsnorm"), up = norm || (l.t.mla() && l.p.recomputes("mla_up"));
   const auto weight = [&](const Linear& x, bool ready) {
-    if (!ready) l.quantize(w, "input.transpose", x.rows, x.in, false, Dtype::fp8_block);
+    if (!ready) l.quantize(w, std::string(x.name) + ".input.transpose", x.rows, x.in, false, Dtype::fp8_block);
     wgrad(w, x);
   };
   weight(a.out, false);

@@ -1,4 +1,5 @@
 // Dense MLP, shared expert and routed experts lowered to Shapes, with what stands around them.
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -14,7 +15,7 @@ Dtype dispatch_dtype(const Local& l) { return dispatched_in_fp8(l) ? Dtype::fp8_
 
 void mlp_forward(Works& w, const Local& l, const MlpPart& m) {
   forward(w, m.gate_up);
-  w.push_back({"swiglu", SwiGlu{m.down.all_rows(), m.down.in, false, l.fp8}});
+  w.push_back({m.swiglu, SwiGlu{m.down.all_rows(), m.down.in, false, l.fp8}});
   forward(w, m.down);
 }
 
@@ -23,24 +24,26 @@ void mlp_forward(Works& w, const Local& l, const MlpPart& m) {
 void mlp_backward(Works& w, const Local& l, const MlpPart& m) {
   const std::int64_t rows = m.down.all_rows();
   dgrad(w, m.down);
-  if (l.p.recomputes("swiglu")) w.push_back({"swiglu", SwiGlu{rows, m.down.in, false, l.fp8}, true});
-  w.push_back({"swiglu.backward", SwiGlu{rows, m.down.in, true, l.fp8}});
-  l.quantize(w, "gate_up.gradient.transpose", rows, m.gate_up.out, false, Dtype::fp8_block);
+  if (l.p.recomputes("swiglu")) w.push_back({m.swiglu, SwiGlu{rows, m.down.in, false, l.fp8}, true});
+  w.push_back({std::string(m.swiglu) + ".backward", SwiGlu{rows, m.down.in, true, l.fp8}});
+  l.quantize(w, std::string(m.gate_up.name) + ".gradient.transpose", rows, m.gate_up.out, false, Dtype::fp8_block);
   dgrad(w, m.gate_up);
 }
 
 /// `input_ready`: the transposed copy of gate_up's input exists already.
 void mlp_weight(Works& w, const Local& l, const MlpPart& m, bool input_ready) {
   const std::int64_t rows = m.down.all_rows();
-  if (!l.p.recomputes("swiglu")) l.quantize(w, "swiglu.transpose", rows, m.down.in, false, Dtype::fp8_block);
+  if (!l.p.recomputes("swiglu"))
+    l.quantize(w, std::string(m.down.name) + ".input.transpose", rows, m.down.in, false, Dtype::fp8_block);
   wgrad(w, m.down);
-  if (!input_ready) l.quantize(w, "input.transpose", rows, m.gate_up.in, false, Dtype::fp8_block);
+  if (!input_ready)
+    l.quantize(w, std::string(m.gate_up.name) + ".input.transpose", rows, m.gate_up.in, false, Dtype::fp8_block);
   wgrad(w, m.gate_up);
 }
 
-MlpPart token_part(const Local& l, const char* gate_up, const char* down, std::int64_t width) {
+MlpPart token_part(const Local& l, const char* swiglu, const char* gate_up, const char* down, std::int64_t width) {
   const std::int64_t h = l.t.hidden_size, w = share(width, l.p.tp, "MLP width over tp");
-  return {{gate_up, l.tokens, h, 2 * w, l.p.precision}, {down, l.tokens, w, h, l.p.precision}};
+  return {swiglu, {gate_up, l.tokens, h, 2 * w, l.p.precision}, {down, l.tokens, w, h, l.p.precision}};
 }
 
 /// MLP on the rank's own tokens. `quantised`: the input's 1x128 copy exists already.
@@ -128,10 +131,13 @@ void exchange(LayerWork& w, const Local& l) {
 
 }  // namespace
 
-MlpPart dense_part(const Local& l) { return token_part(l, "mlp.gate_up_proj", "mlp.down_proj", l.t.intermediate_size); }
+MlpPart dense_part(const Local& l) {
+  return token_part(l, "mlp.swiglu", "mlp.gate_up_proj", "mlp.down_proj", l.t.intermediate_size);
+}
 
 MlpPart shared_part(const Local& l) {
-  return token_part(l, "shared_experts.gate_up_proj", "shared_experts.down_proj", l.t.shared_intermediate_size);
+  return token_part(l, "shared_experts.swiglu", "shared_experts.gate_up_proj", "shared_experts.down_proj",
+                    l.t.shared_intermediate_size);
 }
 
 /// Balanced routing: the mean rows of an expert over the ep x etp ranks that send to it.
@@ -141,7 +147,8 @@ MlpPart experts_part(const Local& l) {
   const auto selections = static_cast<double>(l.sharded * l.t.num_experts_per_tok * l.p.ep * l.p.etp);
   const std::int64_t rows = std::llround(selections / static_cast<double>(l.t.n_routed_experts));
   const std::int64_t h = l.t.hidden_size;
-  return {{"experts.gate_up_proj", rows, h, 2 * width, l.p.precision, experts},
+  return {"experts.swiglu",
+          {"experts.gate_up_proj", rows, h, 2 * width, l.p.precision, experts},
           {"experts.down_proj", rows, width, h, l.p.precision, experts}};
 }
 

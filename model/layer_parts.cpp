@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace railcast {
 
@@ -29,9 +30,9 @@ void Local::reduce_scatter(Works& w, const char* what, std::int64_t cols) const 
   if (p.tp > 1) w.push_back({what, ReduceScatter{2 * tokens * cols, p.tp, std::min(p.tp, gpus_per_node)}});
 }
 
-void Local::quantize(Works& w, const char* what, std::int64_t rows, std::int64_t cols, bool transpose,
+void Local::quantize(Works& w, std::string what, std::int64_t rows, std::int64_t cols, bool transpose,
                      Dtype from) const {
-  if (fp8) w.push_back({what, Quantize{rows, cols, transpose, from}});
+  if (fp8) w.push_back({std::move(what), Quantize{rows, cols, transpose, from}});
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // The pieces that layer_work() and layer_activation() are made of: sizes on one rank, linear layers, attention, MLP.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model/layer.hpp"
@@ -25,7 +26,7 @@ struct Local {
   void all_gather(Works& w, const char* what, std::int64_t cols) const;
   void reduce_scatter(Works& w, const char* what, std::int64_t cols) const;
   /// Nothing unless FP8.
-  void quantize(Works& w, const char* what, std::int64_t rows, std::int64_t cols, bool transpose,
+  void quantize(Works& w, std::string what, std::int64_t rows, std::int64_t cols, bool transpose,
                 Dtype from = Dtype::bf16) const;
 };
 
@@ -67,6 +68,7 @@ void attention_weight(Works& w, const Local& l, const AttentionPart& a);
 
 /// down(SwiGLU(gate_up(x))): dense MLP, shared expert or the rank's routed experts.
 struct MlpPart {
+  const char* swiglu = "";  ///< its name
   Linear gate_up, down;
 };
 MlpPart dense_part(const Local& l);

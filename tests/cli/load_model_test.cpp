@@ -119,6 +119,7 @@ TEST_CASE("a wrong value is refused at its pointer", "[cli][load_model]") {
       {"deepseek-v3", {{"num_hidden_layers", 0}}, "#/num_hidden_layers: expected"},
       {"deepseek-v3", {{"vocab_size", 1e30}}, "#/vocab_size: expected"},
       {"deepseek-v3", {{"vocab_size", std::int64_t{1} << 40}}, "#/vocab_size: expected"},
+      {"deepseek-v3", {{"hidden_size", 1 << 28}, {"vocab_size", 1 << 28}}, "below 1e15 parameters"},
       {"deepseek-v3", {{"n_group", 7}}, "#/n_group: expected a divisor"},
       {"deepseek-v3", {{"topk_group", 9}}, "#/topk_group: expected at most"},
       {"deepseek-v3", {{"num_experts_per_tok", 200}}, "#/num_experts_per_tok: expected at most the 128"},

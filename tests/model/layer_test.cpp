@@ -109,7 +109,7 @@ TEST_CASE("the backward repeats what the plan recomputes and nothing else", "[mo
   const LayerWork w = layer_work(t, v3_plan(), 30, 4096, 8);
   CHECK(holds(w.attn_b, "q_b_proj", true));
   CHECK(holds(w.attn_b, "input_layernorm", true));
-  CHECK(holds(w.mlp_b, "swiglu", true));
+  CHECK(holds(w.mlp_b, "experts.swiglu", true));
   CHECK(holds(w.mlp_b, "post_attention_layernorm", true));
   CHECK_FALSE(holds(w.attn_b, "attention", true));
   Plan none = v3_plan();
