@@ -26,7 +26,7 @@ struct Change {
 void add_recompute(const Scenario& s, std::vector<Change>& changes) {
   for (const char* what : {"rmsnorm", "swiglu", "mla_up", "attention", "layer"}) {
     if (s.plan.recomputes(what) || s.plan.recomputes("layer")) continue;
-    Change c{std::string("plan.recompute with \"") + what + "\"", s.plan};
+    Change c{std::string("\"") + what + "\" added to plan.recompute", s.plan};
     c.plan.recompute.push_back(what);
     changes.push_back(c);
   }
@@ -48,7 +48,7 @@ std::vector<Change> changes(const Scenario& s) {
   if (s.plan.micro_batch > 1) scale("micro_batch", &Plan::micro_batch, 1);
   if (s.plan.ep > 1) scale("ep", &Plan::ep, 2 * s.plan.ep);
   scale("pp", &Plan::pp, 2 * s.plan.pp);
-  scale("tp", &Plan::tp, 2 * s.plan.tp);
+  if (2 * s.plan.tp <= s.machine.gpus_per_node) scale("tp", &Plan::tp, 2 * s.plan.tp);
   return all;
 }
 

@@ -124,8 +124,11 @@ TEST_CASE("1F1B's activations: pp-r micro-batches of the stage on rank r", "[mod
 TEST_CASE("DualPipe's overlapped pair holds both micro-batches: pp+1 of them", "[model][memory]") {
   const auto s = v3();
   const auto ranks = memory(s);
-  for (std::size_t r = 1; r < 15; ++r)  // four MoE layers per stage
+  const auto program = make_program(s.plan, 120);
+  for (std::size_t r = 1; r < 15; ++r) {  // four MoE layers per stage
     CHECK(ranks[r].peak.activations == Approx(17 * 4 * activation(s, 10)));
+    CHECK(program[r][ranks[r].at].step == Step::overlapped);
+  }
 }
 
 TEST_CASE("a plan that does not fit says by how much, where and what would help", "[model][memory]") {
@@ -135,7 +138,7 @@ TEST_CASE("a plan that does not fit says by how much, where and what would help"
   const auto text = memory_advice(s, ranks);
   CHECK_THAT(text, ContainsSubstring("pipeline rank 1 (stages 1, 14) needs"));
   CHECK_THAT(text, ContainsSubstring("of 80.0 GB") && ContainsSubstring("too much"));
-  CHECK_THAT(text, ContainsSubstring("it fits with plan.recompute with \"mla_up\""));
+  CHECK_THAT(text, ContainsSubstring("it fits with \"mla_up\" added to plan.recompute ("));
   s.machine.memory = Bytes(10e9);
   CHECK_THAT(memory_advice(s, ranks), ContainsSubstring("no single change fits; the closest is"));
 }
