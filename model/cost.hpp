@@ -53,7 +53,7 @@ bool is_collective(const Shape& s);
 /// Share of the power budget that a kernel takes beside a GEMM at the cap, per share of the device memory's rate.
 /// Least squares over the pairs of gemm_beside_copy.csv that fit in HBM together (tests/model/calibrated_test.cpp
 /// does the fit again); a GEMM that is not memory-bound takes all of it: 684 to 703 W of 700 in every sustained run.
-inline constexpr double kPowerPerHbm = 0.23;
+inline constexpr double kPowerPerHbm = 0.245;
 
 /// What `c.work` draws of HBM (against the measured copy rate) and power, for a kernel that is no collective.
 void set_draws(const Machine& m, const Shape& s, Cost& c);
@@ -77,7 +77,7 @@ struct Reach {
 /// How a gate scores an expert group: V3's by the sum of its two best experts (arXiv 2412.19437, 2.1.2), DeepEP's
 /// test router by its best.
 enum class GroupScore : std::uint8_t { top2_sum, best };
-/// Exact where the gate has no group limit (a product of hypergeometric terms); otherwise the mean over 2048 tokens of
+/// Exact where the gate has no group limit (a product of hypergeometric terms); otherwise the mean over 1024 tokens of
 /// independent uniform scores hashed from (seed, token, expert): deterministic, standard error below 0.5 %.
 Reach expected_reach(const Dispatch& d, std::int64_t ranks_per_node, GroupScore score = GroupScore::top2_sum);
 

@@ -10,7 +10,8 @@ namespace railcast {
 namespace {
 
 constexpr std::uint64_t kSeed = 0x7261'696c'6361'7374;  // any; fixed so that two runs agree
-constexpr std::int64_t kTokens = 2048;
+constexpr std::int64_t kTokens = 1024;
+constexpr std::uint64_t kExpert = 0xffff;  // a score's low bits carry its expert; two bits are free, so that two add up
 
 // splitmix64's finaliser (Steele, Lea, Flood 2014).
 std::uint64_t hashed(std::uint64_t x) {
@@ -40,9 +41,9 @@ class Gating {
         group_(static_cast<std::size_t>(d.groups)) {}
 
   /// The top_k experts of `token`.
-  std::span<const std::int64_t> route(std::int64_t token) {
+  std::span<const std::uint64_t> route(std::int64_t token) {
     const auto base = hashed(kSeed + static_cast<std::uint64_t>(token));
-    for (std::size_t e = 0; e < scores_.size(); ++e) scores_[e] = hashed(base ^ e) >> 2;  // two of them add up
+    for (std::size_t e = 0; e < scores_.size(); ++e) scores_[e] = (hashed(base ^ e) >> 2 & ~kExpert) | e;
     const std::int64_t size = dispatch_.experts / dispatch_.groups;
     for (std::int64_t g = 0; g < dispatch_.groups; ++g)
       group_[static_cast<std::size_t>(g)] = {value(g * size, size), g};
@@ -60,29 +61,30 @@ class Gating {
     }
     return score_ == GroupScore::best ? best : best + second;
   }
-  std::span<const std::int64_t> best_of_groups(std::int64_t size) {
-    expert_.clear();
+  std::span<const std::uint64_t> best_of_groups(std::int64_t size) {
+    chosen_.clear();
     for (std::int64_t g = 0; g < dispatch_.top_groups; ++g) {
-      for (std::int64_t e = 0; e < size; ++e) expert_.push_back(group_[static_cast<std::size_t>(g)].second * size + e);
+      const auto first = scores_.begin() + group_[static_cast<std::size_t>(g)].second * size;
+      chosen_.insert(chosen_.end(), first, first + size);
     }
-    std::nth_element(expert_.begin(), expert_.begin() + dispatch_.top_k - 1, expert_.end(), [&](auto a, auto b) {
-      return scores_[static_cast<std::size_t>(a)] > scores_[static_cast<std::size_t>(b)];
-    });
-    return {expert_.data(), static_cast<std::size_t>(dispatch_.top_k)};
+    std::nth_element(chosen_.begin(), chosen_.begin() + dispatch_.top_k - 1, chosen_.end(), std::greater<>());
+    chosen_.resize(static_cast<std::size_t>(dispatch_.top_k));
+    for (auto& c : chosen_) c &= kExpert;
+    return chosen_;
   }
   const Dispatch& dispatch_;
   GroupScore score_;
   std::vector<std::uint64_t> scores_;
   std::vector<std::pair<std::uint64_t, std::int64_t>> group_;  // value, index
-  std::vector<std::int64_t> expert_;
+  std::vector<std::uint64_t> chosen_;
 };
 
 // Number of distinct values of expert / share among the chosen.
-double distinct(std::span<const std::int64_t> chosen, std::int64_t share, std::vector<std::int64_t>& seen,
+double distinct(std::span<const std::uint64_t> chosen, std::int64_t share, std::vector<std::int64_t>& seen,
                 std::int64_t token) {
   double n = 0;
-  for (const std::int64_t e : chosen) {
-    std::int64_t& last = seen[static_cast<std::size_t>(e / share)];
+  for (const std::uint64_t e : chosen) {
+    std::int64_t& last = seen[e / static_cast<std::uint64_t>(share)];
     if (last != token) ++n;
     last = token;
   }
@@ -91,7 +93,7 @@ double distinct(std::span<const std::int64_t> chosen, std::int64_t share, std::v
 
 void check(const Dispatch& d, std::int64_t ranks_per_node) {
   const bool whole = d.ranks > 0 && d.experts % d.ranks == 0 && d.groups > 0 && d.experts % d.groups == 0;
-  if (!whole || ranks_per_node < 1) {
+  if (!whole || ranks_per_node < 1 || d.experts > static_cast<std::int64_t>(kExpert)) {
     throw std::invalid_argument("the experts (" + std::to_string(d.experts) + ") do not divide over the ranks (" +
                                 std::to_string(d.ranks) + ") or the groups (" + std::to_string(d.groups) + ")");
   }
