@@ -2,6 +2,7 @@
 #pragma once
 #include <cmath>
 #include <compare>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
@@ -33,7 +34,8 @@ class Time {
   }
   friend constexpr Time operator+(Time a, Time b) { return Time(a.ps_ + b.ps_); }
   friend constexpr Time operator-(Time a, Time b) { return Time(a.ps_ - b.ps_); }
-  friend constexpr Time operator*(std::int64_t n, Time t) { return Time(n * t.ps_); }
+  /// A double would be cut to an integer without a word: scale with Time::seconds(x * t.seconds()).
+  friend constexpr Time operator*(std::integral auto n, Time t) { return Time(static_cast<std::int64_t>(n) * t.ps_); }
 
  private:
   constexpr explicit Time(std::int64_t n) : ps_(n) {}
