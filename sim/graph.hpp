@@ -51,7 +51,9 @@ struct Graph {
   std::vector<OpId> successors;
   std::vector<std::uint32_t> predecessors;  ///< count per op
 
-  std::span<const Use> uses_of(UsesId u) const { return {&uses[0] + uses_begin[u], uses_begin[u + 1] - uses_begin[u]}; }
+  std::span<const Use> uses_of(UsesId u) const {
+    return {uses.data() + uses_begin[u], uses_begin[u + 1] - uses_begin[u]};
+  }
   std::span<const OpId> successors_of(OpId o) const {
     return {successors.data() + successors_begin[o], successors_begin[o + 1] - successors_begin[o]};
   }
