@@ -1,0 +1,23 @@
+# Completion of railcast and ./railcast for bash:  . completion/railcast.bash
+_railcast() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
+  local options='--help --set --json'
+  local keys='machine= nodes= plan.pp= plan.vp= plan.ep= plan.tp= plan.cp= plan.zero= plan.schedule= plan.micro_batch= plan.comm_sms=
+    plan.precision= plan.split= workload.train.sequence= workload.train.global_batch='
+  COMPREPLY=()
+  if [[ $COMP_CWORD -eq 1 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'run schedules explain list --help' -- "$word")
+    return
+  fi
+  case $verb in
+    run) options+=' --trace --no-fold --allow-oom --threads' ;;
+    explain) options+=' --layer' ;;
+  esac
+  case $before:$word in
+    --set:*) compopt -o nospace; mapfile -t COMPREPLY < <(compgen -W "$keys" -- "$word") ;;
+    --threads:* | --layer:*) ;;
+    *:-*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
+    *) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -X '!*.json' -- "$word"; compgen -d -- "$word") ;;
+  esac
+}
+complete -F _railcast railcast ./railcast
