@@ -1,24 +1,13 @@
 // Oracle: V3's bytes counted by hand from the report's recipe (arXiv 2412.19437, 3.2.3 and 3.3.3).
-#include "cli/load_model.hpp"
 #include "model/layer.hpp"
 #include "tests/catch.hpp"
+#include "tests/presets.hpp"
 
 using namespace railcast;
+using tests::preset;
+using tests::v3_plan;
 
 namespace {
-Transformer preset(const std::string& name) {
-  return load_model(std::string(RAILCAST_SOURCE_DIR) + "/scenarios/models/" + name + ".json");
-}
-
-Plan v3_plan() {
-  Plan p;
-  p.pp = 16;
-  p.ep = 64;
-  p.precision = Dtype::fp8_block;
-  p.recompute = {"rmsnorm", "mla_up", "swiglu"};
-  return p;
-}
-
 double kept(const LayerActivation& a) { return a.kept_for_b + a.kept_for_w; }
 }  // namespace
 

@@ -3,25 +3,14 @@
 
 #include <functional>
 
-#include "cli/load_model.hpp"
 #include "tests/catch.hpp"
+#include "tests/presets.hpp"
 
 using namespace railcast;
+using tests::preset;
+using tests::v3_plan;
 
 namespace {
-Transformer preset(const std::string& name) {
-  return load_model(std::string(RAILCAST_SOURCE_DIR) + "/scenarios/models/" + name + ".json");
-}
-
-Plan v3_plan() {
-  Plan p;
-  p.pp = 16;
-  p.ep = 64;
-  p.precision = Dtype::fp8_block;
-  p.recompute = {"rmsnorm", "mla_up", "swiglu"};
-  return p;
-}
-
 double total(const Works& works, const std::function<double(const Work&)>& count) {
   double sum = 0;
   for (const Work& w : works) sum += count(w);

@@ -6,19 +6,16 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "cli/load_model.hpp"
 #include "model/layer.hpp"
 #include "tests/catch.hpp"
+#include "tests/presets.hpp"
 
 using namespace railcast;
 using Catch::Matchers::ContainsSubstring;
+using tests::preset;
 using Counts = std::vector<std::int64_t>;
 
 namespace {
-
-Transformer preset(const std::string& name) {
-  return load_model(std::string(RAILCAST_SOURCE_DIR) + "/scenarios/models/" + name + ".json");
-}
 
 Plan plan(std::int64_t pp, const std::string& split, Counts list = {}) {
   Plan p;

@@ -1,15 +1,13 @@
 // Oracles: published parameter counts, KV bytes and FLOPs per token.
 #include "model/transformer.hpp"
 
-#include "cli/load_model.hpp"
 #include "tests/catch.hpp"
+#include "tests/presets.hpp"
 
 using namespace railcast;
+using tests::preset;
 
 namespace {
-Transformer preset(const std::string& name) {
-  return load_model(std::string(RAILCAST_SOURCE_DIR) + "/scenarios/models/" + name + ".json");
-}
 double billions(std::int64_t n) { return static_cast<double>(n) * 1e-9; }
 }  // namespace
 
