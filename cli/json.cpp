@@ -138,9 +138,7 @@ std::string JsonObject::text(const std::string& key) {
 std::string JsonObject::one_of(const std::string& key, const std::vector<std::string>& allowed) {
   const std::string v = text(key);
   if (std::find(allowed.begin(), allowed.end(), v) != allowed.end()) return v;
-  std::string list;
-  for (const std::string& a : allowed) list += (list.empty() ? "" : ", ") + a;
-  refuse(key, "\"" + v + "\" is not one of " + list + did_you_mean(v, allowed));
+  refuse(key, "\"" + v + "\" is not one of " + listed(allowed) + did_you_mean(v, allowed));
 }
 
 double JsonObject::quantity(const std::string& key, Dimension d) {

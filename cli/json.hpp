@@ -27,6 +27,7 @@ nlohmann::json read_json(const std::string& path, std::size_t max_bytes = kMaxJs
 class JsonObject {
  public:
   JsonObject(const nlohmann::json& value, std::string file, std::string pointer = "");
+  JsonObject(nlohmann::json&&, std::string, std::string = "") = delete;
 
   bool has(const std::string& key);
   std::int64_t integer(const std::string& key, std::int64_t least = 0,

@@ -93,7 +93,7 @@ class Table {
     columns_ = split();
   }
   void expect_columns(const std::vector<std::string>& wanted) const {
-    if (columns_ != wanted) refuse("expected the columns " + joined(wanted) + "; found " + joined(columns_));
+    if (columns_ != wanted) refuse("expected the columns " + listed(wanted) + "; found " + listed(columns_));
   }
   bool next(Cells& cells) {
     if (!next_line()) return false;
@@ -136,11 +136,6 @@ class Table {
     }
     return cells;
   }
-  static std::string joined(const std::vector<std::string>& cells) {
-    std::string out;
-    for (const auto& c : cells) out += (out.empty() ? "" : ",") + c;
-    return out;
-  }
   std::string path_, text_, line_;
   std::size_t at_ = 0, number_ = 0;
   std::map<std::string, std::string> facts_;
@@ -175,9 +170,7 @@ std::string one_of(const Table& t, const Cells& cells, const std::string& column
                    const std::vector<std::string>& allowed) {
   const std::string& v = cells.at(column);
   if (std::find(allowed.begin(), allowed.end(), v) != allowed.end()) return v;
-  std::string list;
-  for (const auto& a : allowed) list += (list.empty() ? "" : ", ") + a;
-  t.refuse("column " + column + " is \"" + v + "\"; expected one of " + list + did_you_mean(v, allowed));
+  t.refuse("column " + column + " is \"" + v + "\"; expected one of " + listed(allowed) + did_you_mean(v, allowed));
 }
 
 Dtype dtype_cell(const Table& t, const Cells& cells, const std::vector<Dtype>& allowed) {

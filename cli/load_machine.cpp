@@ -27,11 +27,9 @@ fs::path machine_file(const std::string& name_or_path, const fs::path& machines)
   if (fs::is_directory(p)) p /= "machine.json";
   if (fs::exists(p)) return p;
   if (is_path) throw BadInput(name_or_path, "", "no such machine; expected a machine.json or its folder");
-  std::string list;
   const auto names = machine_names(machines);
-  for (const auto& n : names) list += (list.empty() ? "" : ", ") + n;
   throw BadInput((machines / name_or_path / "machine.json").string(), "",
-                 "no machine \"" + name_or_path + "\"; expected one of " + list + " or a path" +
+                 "no machine \"" + name_or_path + "\"; expected one of " + listed(names) + " or a path" +
                      did_you_mean(name_or_path, names));
 }
 

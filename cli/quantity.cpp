@@ -104,6 +104,7 @@ double parse_quantity(const std::string& text, Dimension d) {
   double number = 0;
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc::result_out_of_range) refuse(text, "is out of range", d);
   if (error != std::errc{}) refuse(text, "does not start with a number", d);
   if (!std::isfinite(number)) refuse(text, "is not a finite number", d);
   if (std::signbit(number)) refuse(text, "is negative", d);
@@ -123,6 +124,12 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
     }
   }
   return best;
+}
+
+std::string listed(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& w : words) out += (out.empty() ? "" : ", ") + w;
+  return out;
 }
 
 std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates) {

@@ -16,6 +16,8 @@ double parse_quantity(const std::string& text, Dimension d);
 /// The candidate nearest to `word` by edit distance, or empty where none is near (at most a third of its letters,
 /// two at least).
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+/// "a, b, c"
+std::string listed(const std::vector<std::string>& words);
 /// `; did you mean "candidate"?` or empty.
 std::string did_you_mean(const std::string& word, const std::vector<std::string>& candidates);
 

@@ -39,6 +39,7 @@ TEST_CASE("a quantity without its unit, or with another's, names what was expect
   CHECK_THROWS_WITH(parse_quantity("-1 GB", Dimension::bytes), ContainsSubstring("negative"));
   CHECK_THROWS_WITH(parse_quantity("nan s", Dimension::time), ContainsSubstring("not a finite number"));
   CHECK_THROWS_WITH(parse_quantity("inf s", Dimension::time), ContainsSubstring("not a finite number"));
+  CHECK_THROWS_WITH(parse_quantity("1e999 GB", Dimension::bytes), ContainsSubstring("out of range"));
   CHECK_THROWS_WITH(parse_quantity("fast", Dimension::time), ContainsSubstring("does not start with a number"));
 }
 

@@ -71,7 +71,7 @@ TEST_CASE("a bad row is refused by file and line", "[cli][calibration]") {
 TEST_CASE("a bad header is refused", "[cli][calibration]") {
   CHECK_THROWS_WITH(load("# device: D\n" + kColumns), ContainsSubstring("no \"# driver: ...\" line"));
   CHECK_THROWS_WITH(load(kHeader + "m,k,n,dtype,sms,method,impl,us\n"),
-                    ContainsSubstring("expected the columns m,n,k,dtype,sms,method,impl,us; found m,k,n"));
+                    ContainsSubstring("expected the columns m, n, k, dtype, sms, method, impl, us; found m, k, n"));
   CHECK_THROWS_WITH(load(kHeader + kColumns, "gem.csv"), ContainsSubstring("did you mean \"gemm\"?"));
   CHECK_THROWS_WITH(
       load(kHeader + "tokens,rows,cols,dtype,sms,method,impl,us\n8,8,8,fp8_block,1,cool,X,1\n", "unpermute.csv"),
