@@ -4,9 +4,9 @@ say() { echo "railcast: $*" >&2; }
 
 # have PROBE: a command, or (with a slash in it) a header where the compiler looks.
 have() {
-  local folder
+  local folder path=${CPATH:-}
   [[ $1 == */* ]] || { command -v "$1" >/dev/null; return; }
-  for folder in ${CPATH//:/ } /usr/local/include /usr/include; do [[ -e $folder/$1 ]] && return; done
+  for folder in ${path//:/ } /usr/local/include /usr/include; do [[ -e $folder/$1 ]] && return; done
   return 1
 }
 
