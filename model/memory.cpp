@@ -6,58 +6,12 @@
 #include <cmath>
 
 #include "model/layer.hpp"
+#include "model/weights.hpp"
 
 namespace railcast {
 namespace {
 
 double real(std::int64_t n) { return static_cast<double>(n); }
-
-/// Weights on one GPU, in elements.
-struct Elements {
-  double dense = 0;    ///< the same on all data-parallel ranks, multiplied in the plan's precision
-  double exact = 0;    ///< likewise, kept in BF16: embedding, head, gate, norms (arXiv 2412.19437, 3.3.1)
-  double experts = 0;  ///< the same on the expert-data-parallel ranks
-  Elements& operator+=(const Elements& o) {
-    dense += o.dense, exact += o.exact, experts += o.experts;
-    return *this;
-  }
-  double total() const { return dense + exact + experts; }
-};
-
-Elements layer_elements(const Scenario& s, std::int64_t layer) {
-  const auto l = layer_parameters(s.model, layer);
-  const auto& p = s.plan;
-  return {real(l.attention + l.mlp_dense + l.shared_expert) / real(p.tp), real(l.gate + l.norms),
-          real(l.routed_experts) / real(p.ep * p.etp)};
-}
-
-/// A stage's own layers, the MTP modules' included.
-Elements stage_elements(const Scenario& s, const StageLayers& stage) {
-  Elements e;
-  for (std::int64_t l = stage.first; l < stage.first + stage.count; ++l) e += layer_elements(s, l);
-  const double h = real(s.model.hidden_size);
-  for (std::int64_t m = 0; stage.head && m < s.model.num_nextn_predict_layers; ++m) {
-    e += layer_elements(s, s.model.num_hidden_layers);
-    e += {2 * h * h, 3 * h, 0};  // projection 2h -> h and three norms, whole on every tensor-parallel rank
-  }
-  return e;
-}
-
-/// A rank's stages, and one embedding and one head where any of them needs it: MTP embeds the next token on the last
-/// stage, which shares the first stage's embedding where a rank holds both (arXiv 2412.19437, 3.2.3).
-Elements rank_elements(const Scenario& s, const std::vector<StageLayers>& held) {
-  Elements e;
-  bool embedding = false, head = false;
-  for (const auto& stage : held) {
-    e += stage_elements(s, stage);
-    embedding |= stage.embedding || (stage.head && s.model.num_nextn_predict_layers > 0);
-    head |= stage.head;
-  }
-  const int tables = embedding + head - (embedding && head && s.model.tie_word_embeddings);
-  const double h = real(s.model.hidden_size);
-  e.exact += tables * h * real(s.model.vocab_size) / real(s.plan.tp) + (head ? h : 0);
-  return e;
-}
 
 /// Bytes of a weight as it is multiplied. FP8: two orientations, each with an FP32 scale per 128 x 128 block.
 double compute_bytes(Dtype d) {
@@ -65,29 +19,17 @@ double compute_bytes(Dtype d) {
   return fp8 ? 2 * (1 + 4.0 / (128 * 128)) : 2;
 }
 
-/// How many GPUs share the optimizer's state of one copy. DualPipe holds every stage on two pipeline ranks.
-struct Sharing {
-  double dense = 1, experts = 1;
-  double over(const Elements& e) const { return (e.dense + e.exact) / dense + e.experts / experts; }
-};
-
-Sharing sharing(const Scenario& s) {
-  const double copies = s.plan.schedule == Schedule::dualpipe ? 2 : 1;
-  return {copies * real(s.plan.cp * dp(s.plan, s.gpus())),
-          copies * real(std::max<std::int64_t>(expert_dp(s.plan, s.gpus()), 1))};
-}
-
 /// Weights, gradients (FP32) and optimizer (FP32 master, two BF16 moments). ZeRO 2 and 3 also hold one layer whole: its
 /// gradient before the reduce-scatter (2), its weights and the next layer's gathered ahead (3).
 MemoryUse resident(const Scenario& s, const std::vector<StageLayers>& held) {
-  const Elements e = rank_elements(s, held);
-  Elements layer;
+  const Weights e = weights_of(s, held);
+  Weights layer;
   for (const auto& stage : held)
-    if (const auto l = layer_elements(s, stage.first); stage.count > 0 && l.total() > layer.total()) layer = l;
-  const auto shared = sharing(s);
+    if (const auto l = layer_weights(s, stage.first); stage.count > 0 && l.total() > layer.total()) layer = l;
+  const Sharing shared = sharing(s);
   const double bytes = compute_bytes(s.plan.precision);
-  const auto weights = [&](const Elements& x) { return (x.dense + x.experts) * bytes + x.exact * 2; };
-  const Elements shard{e.dense / shared.dense, e.exact / shared.dense, e.experts / shared.experts};
+  const auto weights = [&](const Weights& x) { return (x.dense + x.experts) * bytes + x.exact * 2; };
+  const Weights shard{e.dense / shared.dense, e.exact / shared.dense, e.experts / shared.experts};
   MemoryUse use;
   use.weights = s.plan.zero >= 3 ? weights(shard) + 2 * weights(layer) : weights(e);
   use.gradients = 4 * (s.plan.zero >= 2 ? shard.total() + layer.total() : e.total());
