@@ -24,7 +24,7 @@ struct Expectation {
 };
 
 struct Scenario {
-  std::string path;
+  std::string path, about;
   Transformer model;
   Machine machine;
   std::int64_t nodes = 0;

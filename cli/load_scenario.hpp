@@ -1,0 +1,21 @@
+// scenario.json -> Scenario. Strict: unknown keys, missing units and impossible values throw BadInput.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "model/scenario.hpp"
+
+namespace railcast {
+
+/// The folder of presets, models and machines: $RAILCAST_HOME/scenarios, or the source tree's.
+std::string scenarios_folder();
+
+/// `overrides` are "plan.ep=32": the dotted path of a key and its new value (JSON, or text), put into the document
+/// before it is read. "model" is a path, sought beside the scenario, then in the scenarios folder; "machine" a name or
+/// a path.
+Scenario load_scenario(const std::string& path, const std::vector<std::string>& overrides = {});
+
+/// The Schedule that a name stands for; throws BadInput.
+Schedule schedule_named(const std::string& name, const std::string& file);
+
+}  // namespace railcast
