@@ -143,7 +143,7 @@ Machine read_machine(JsonObject& o, const fs::path& scenario) {
 
 std::shared_ptr<const CostModel> read_costs(const Machine& m) {
   if (m.calibration.empty() || !fs::is_directory(m.calibration)) return roofline(m);
-  return roofline(m);
+  return calibrated(m, load_calibration(m.calibration));
 }
 
 }  // namespace
