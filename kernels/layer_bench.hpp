@@ -1,0 +1,92 @@
+// What the layer kernels' benches share: random cases held against the CPU references, and timed rows beside a copy of
+// the same size in the same run. One <stem>_bench.cu a stem.
+#pragma once
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/bench.hpp"
+#include "kernels/device_array.hpp"
+#include "kernels/number.hpp"
+#include "kernels/random.hpp"
+
+namespace railcast::kernels::layer {
+
+/// Device memory that a pointer argument takes as it is. Fresh memory holds 0xA5 bytes, so that what is not written
+/// shows.
+template <typename T>
+class Array : public DeviceArray<T> {
+ public:
+  explicit Array(std::size_t count) : DeviceArray<T>(count) { fill_bytes(0xA5); }
+  explicit Array(const std::vector<T>& host) : DeviceArray<T>(host) {}
+  operator T*() const { return this->get(); }
+  void zero() { fill_bytes(0); }
+
+ private:
+  void fill_bytes(int byte) { throw_unless(cudaMemset(this->get(), byte, this->bytes()), "filling GPU memory"); }
+};
+
+/// A random case of a kernel against its reference.
+struct Outcome {
+  bool ok = true;
+  double error = 0;       ///< largest relative (Frobenius) error of the case's outputs; 0 where they are bit-exact
+  std::string complaint;  ///< the first thing that differed
+  void fail(const std::string& what) {
+    if (ok) complaint = what;
+    ok = false;
+  }
+};
+using Random = std::mt19937_64;
+using Check = std::function<Outcome(Random&)>;
+
+std::int64_t between(Random& random, std::int64_t low, std::int64_t high);
+/// Normal, of this spread; rounded to BF16.
+std::vector<Bf16> normal_bf16(Random& random, std::size_t count, float spread = 1.0F);
+std::vector<float> normal(Random& random, std::size_t count, float spread = 1.0F);
+
+/// Each value within `relative` of the reference, or within `absolute`.
+void compare(Outcome& outcome, const std::string& what, const std::vector<double>& got,
+             const std::vector<double>& expected, double relative, double absolute);
+std::vector<double> doubles(const std::vector<Bf16>& x);
+std::vector<double> doubles(const std::vector<float>& x);
+template <typename T>
+void compare_bits(Outcome& outcome, const std::string& what, const std::vector<T>& got,
+                  const std::vector<T>& expected) {
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (got[i] == expected[i]) continue;
+    return outcome.fail(what + "[" + std::to_string(i) + "] is " + std::to_string(got[i]) + ", expected " +
+                        std::to_string(expected[i]));
+  }
+}
+/// `count` random cases; throws with the case's number at the first that fails. Returns the largest error.
+double run_cases(const std::string& name, const Check& check, int count);
+
+/// A row to time. `bytes`: the fewest through device memory. Small problems come in several `sets` that take turns.
+struct Timed {
+  Fields shape;
+  std::string dtype = "bf16", out_dtype = "bf16", impl = "railcast";
+  double bytes = 0;
+  Run run;
+  int sets = 1;
+};
+
+/// One kernel family: its random checks and its rows.
+class Layer {
+ public:
+  Layer(Bench& bench, std::string stem) : bench_(bench), stem_(std::move(stem)) {}
+  /// 200 random cases in the suite "layer_cases", two in "layer_few" (for compute-sanitizer), a dozen before timed
+  /// rows.
+  void check(const std::string& name, const Check& check);
+  bool timing() const;
+  /// Times the row and, once a shape, a copy that reads and writes as many bytes.
+  void time(const Timed& row);
+
+ private:
+  Bench& bench_;
+  std::string stem_;
+  double error_ = 0;  ///< largest of the checks so far
+  bool failed_ = false;
+};
+
+}  // namespace railcast::kernels::layer

@@ -1,0 +1,148 @@
+#include "kernels/hash.cuh"
+#include "kernels/layer_bench.hpp"
+#include "kernels/permute_reference.hpp"
+
+namespace railcast::kernels::layer {
+namespace {
+
+/// Distinct experts for each token; some choices elsewhere (-1), some experts favoured.
+std::vector<int> some_choices(Random& random, std::int64_t tokens, std::int64_t experts, int top_k, bool all_here) {
+  std::vector<int> chosen;
+  const std::int64_t favoured = between(random, 1, experts);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    std::vector<int> mine;
+    while (static_cast<int>(mine.size()) < top_k) {
+      int e = static_cast<int>(between(random, 0, (between(random, 0, 2) == 0 ? experts : favoured) - 1));
+      if (!all_here && between(random, 0, 3) == 0) e = -1;
+      mine.push_back(e);
+    }
+    chosen.insert(chosen.end(), mine.begin(), mine.end());
+  }
+  return chosen;
+}
+
+struct DeviceMap {
+  Array<int> chosen, row_of, choice_of, block_group, offsets, scratch;
+  PermuteMapArgs args;
+  DeviceMap(const std::vector<int>& choices, std::int64_t tokens, std::int64_t experts, int top_k)
+      : chosen(choices),
+        row_of(choices.size()),
+        choice_of(static_cast<std::size_t>(most_rows(tokens, top_k, experts))),
+        block_group(choice_of.size() / 128),
+        offsets(static_cast<std::size_t>(experts) + 1),
+        scratch(static_cast<std::size_t>(map_scratch(tokens, top_k, experts))),
+        args{.tokens = tokens,
+             .experts = experts,
+             .top_k = top_k,
+             .chosen = chosen,
+             .rows = most_rows(tokens, top_k, experts),
+             .row_of = row_of,
+             .choice_of = choice_of,
+             .block_group = block_group,
+             .offsets = offsets,
+             .scratch = scratch} {}
+};
+
+Outcome check(Random& random) {
+  const std::int64_t tokens = between(random, 1, 900), experts = between(random, 1, 300);
+  const int top_k = static_cast<int>(between(random, 1, 8));
+  const std::vector<int> chosen = some_choices(random, tokens, experts, top_k, between(random, 0, 1) == 1);
+  DeviceMap map(chosen, tokens, experts, top_k);
+  permute_map(map.args, {});
+  PermuteMapArgs host = map.args;
+  host.chosen = chosen.data();
+  const reference::PermuteMap expected = reference::permute_map(host);
+  Outcome out;
+  compare_bits(out, "row_of", map.row_of.host(), expected.row_of);
+  compare_bits(out, "choice_of", map.choice_of.host(), expected.choice_of);
+  compare_bits(out, "block_group", map.block_group.host(), expected.block_group);
+  compare_bits(out, "offsets", map.offsets.host(), expected.offsets);
+  if (!out.ok) return out;
+
+  PermuteArgs a{.tokens = tokens,
+                .rows = host.rows,
+                .row_bytes = 16 * between(random, 1, 30),
+                .top_k = top_k,
+                .groups = between(random, 0, 40),
+                .scale_stride = host.rows};
+  const bool by_token = between(random, 0, 1) == 1;  // the scales' layout
+  a.token_stride = by_token ? a.groups : 1, a.group_stride = by_token ? 1 : tokens;
+  std::vector<std::uint8_t> x(static_cast<std::size_t>(tokens * a.row_bytes));
+  for (auto& byte : x) byte = static_cast<std::uint8_t>(random());
+  const std::vector<float> scales = normal(random, static_cast<std::size_t>(tokens * a.groups));
+  std::vector<std::uint8_t> rows(static_cast<std::size_t>(a.rows * a.row_bytes), 0xA5);
+  std::vector<float> scale_rows(static_cast<std::size_t>(a.groups * a.rows));
+  Array<std::uint8_t> d_x(x), d_rows(rows);
+  Array<float> d_scales(scales), d_scale_rows(scale_rows);
+  a.x = d_x, a.out = d_rows, a.scales = d_scales, a.scales_out = d_scale_rows;
+  a.row_of = map.row_of, a.choice_of = map.choice_of, a.end = map.offsets + experts;
+  permute(a, {});
+  a.x = x.data(), a.out = rows.data(), a.scales = scales.data(), a.scales_out = scale_rows.data();
+  a.row_of = expected.row_of.data(), a.choice_of = expected.choice_of.data(), a.end = expected.offsets.data() + experts;
+  reference::permute(a);
+  compare_bits(out, "rows", d_rows.host(), rows), compare_bits(out, "scales", d_scale_rows.host(), scale_rows);
+  return out;
+}
+
+/// 8192 tokens to eight of 256 experts: exactly 65536 rows and no padding, as the peers were measured.
+void rows_of(std::int64_t tokens, std::int64_t experts, bool fp8, Layer& layer) {
+  const int top_k = 8;
+  const std::int64_t cols = 7168;
+  std::vector<int> chosen;
+  for (std::int64_t t = 0; t < tokens; ++t)
+    for (int k = 0; k < top_k; ++k)
+      chosen.push_back(static_cast<int>((hash(1, static_cast<std::uint64_t>(t)) + k * (experts / top_k)) %
+                                        static_cast<std::uint64_t>(experts)));
+  DeviceMap map(chosen, tokens, experts, top_k);
+  permute_map(map.args, {});
+  const std::int64_t rows = map.args.rows, used = map.offsets.host().back();
+  const std::int64_t row_bytes = fp8 ? cols : 2 * cols, groups = fp8 ? cols / 128 : 0;
+  Array<std::uint8_t> x(static_cast<std::size_t>(tokens * row_bytes)), out(static_cast<std::size_t>(rows * row_bytes));
+  Array<float> scales(static_cast<std::size_t>(tokens * groups)), scale_rows(static_cast<std::size_t>(rows * groups));
+  fill_bf16(x, x.size() / 2, 1.0F, 1, nullptr);
+  const PermuteArgs a{.tokens = tokens,
+                      .rows = rows,
+                      .row_bytes = row_bytes,
+                      .top_k = top_k,
+                      .x = x,
+                      .out = out,
+                      .row_of = map.row_of,
+                      .choice_of = map.choice_of,
+                      .end = map.offsets + experts,
+                      .groups = groups,
+                      .scales = scales,
+                      .token_stride = groups,
+                      .group_stride = 1,
+                      .scales_out = scale_rows,
+                      .scale_stride = rows};
+  const double bytes = static_cast<double>(tokens + used) * static_cast<double>(row_bytes + 4 * groups);
+  const Fields shape = fields({"tokens", "rows", "cols"}, {tokens, used, cols});
+  layer.time({.shape = shape,
+              .dtype = fp8 ? "fp8_block" : "bf16",
+              .out_dtype = fp8 ? "fp8_block" : "bf16",
+              .bytes = bytes,
+              .run = [=](int, cudaStream_t stream) { permute(a, {.stream = stream}); }});
+  if (!fp8) return;
+  const PermuteMapArgs m = map.args;
+  layer.time({.shape = shape,
+              .dtype = "fp8_block",
+              .out_dtype = "int32",
+              .impl = "railcast_map",
+              .bytes = static_cast<double>(tokens * top_k * 8 + rows * 4),
+              .run = [=](int, cudaStream_t stream) { permute_map(m, {.stream = stream}); }});
+}
+
+}  // namespace
+}  // namespace railcast::kernels::layer
+
+namespace railcast::kernels {
+
+void permute_suite(Bench& bench) {
+  using namespace layer;
+  Layer layer(bench, "permute");
+  layer.check("map and rows", layer::check);
+  if (!layer.timing()) return;
+  rows_of(8192, 256, true, layer), rows_of(8192, 256, false, layer), rows_of(4096, 8, true, layer);
+}
+
+}  // namespace railcast::kernels

@@ -1,0 +1,124 @@
+#include "kernels/layer_bench.hpp"
+#include "kernels/quantize_reference.hpp"
+
+namespace railcast::kernels::layer {
+namespace {
+
+/// Normal values with some exact zeros, tiny and huge ones, and a silent group.
+std::vector<Bf16> awkward(Random& random, std::size_t count) {
+  std::vector<Bf16> x = normal_bf16(random, count);
+  for (std::size_t i = 0; i < count; i += static_cast<std::size_t>(between(random, 1, 400))) {
+    const Bf16 odd[] = {0, 0x8000, 0x0001, 0x7F00, 0xFF00, 0x3C00, 0x42E0};
+    x[i] = odd[between(random, 0, 6)];
+  }
+  if (count >= 256)
+    for (std::size_t i = 128; i < 256; ++i) x[i] = 0;
+  return x;
+}
+
+Outcome check_activations(Random& random) {
+  const bool both = between(random, 0, 1) == 1;
+  const std::int64_t rows = both ? 128 * between(random, 1, 3) : between(random, 1, 300);
+  const std::int64_t cols = 128 * between(random, 1, 20), groups = cols / 128;
+  const auto n = static_cast<std::size_t>(rows * cols);
+  QuantizeArgs a{.rows = rows,
+                 .cols = cols,
+                 .scale_stride = rows + between(random, 0, 5),
+                 .format = between(random, 0, 1) == 0 ? ScaleFormat::fp32 : ScaleFormat::power_of_two};
+  const auto scale_count = static_cast<std::size_t>(groups * a.scale_stride);
+  const std::vector<Bf16> x = awkward(random, n);
+  std::vector<E4m3> q(n), q_t(both ? n : 0);
+  std::vector<float> scales(scale_count), scales_t(both ? n / 128 : 0);
+  std::vector<QuantizeStats> stats(1);
+  Array<Bf16> d_x(x);
+  Array<E4m3> d_q(n), d_q_t(q_t.size());
+  Array<float> d_scales(scales), d_scales_t(scales_t.size());
+  Array<QuantizeStats> d_stats(stats);
+  const bool with_stats = between(random, 0, 1) == 1;
+  a.x = d_x, a.q = d_q, a.scales = d_scales, a.stats = with_stats ? d_stats.get() : nullptr;
+  if (both) a.q_t = d_q_t, a.scales_t = d_scales_t;
+  quantize(a, {});
+  a.x = x.data(), a.q = q.data(), a.scales = scales.data(), a.stats = stats.data();
+  if (both) a.q_t = q_t.data(), a.scales_t = scales_t.data();
+  reference::quantize(a);
+  Outcome out;
+  compare_bits(out, "q", d_q.host(), q), compare_bits(out, "scales", d_scales.host(), scales);
+  compare_bits(out, "q_t", d_q_t.host(), q_t), compare_bits(out, "scales_t", d_scales_t.host(), scales_t);
+  const QuantizeStats s = d_stats.host()[0];
+  if (with_stats && (s.amax_bits != stats[0].amax_bits || s.at_max != stats[0].at_max || s.flushed != stats[0].flushed))
+    out.fail("the statistics differ");
+  return out;
+}
+
+Outcome check_weights(Random& random) {
+  QuantizeWeightArgs a{.n = 128 * between(random, 1, 6),
+                       .k = 128 * between(random, 1, 6),
+                       .format = between(random, 0, 1) == 0 ? ScaleFormat::fp32 : ScaleFormat::power_of_two};
+  const auto n = static_cast<std::size_t>(a.n * a.k);
+  const std::vector<Bf16> w = awkward(random, n);
+  std::vector<E4m3> q(n), q_t(n);
+  std::vector<float> scales(n / 16384), scales_t(n / 16384);
+  Array<Bf16> d_w(w);
+  Array<E4m3> d_q(n), d_q_t(n);
+  Array<float> d_scales(scales.size()), d_scales_t(scales.size());
+  a.w = d_w, a.q = d_q, a.scales = d_scales, a.q_t = d_q_t, a.scales_t = d_scales_t;
+  quantize_weight(a, {});
+  a.w = w.data(), a.q = q.data(), a.scales = scales.data(), a.q_t = q_t.data(), a.scales_t = scales_t.data();
+  reference::quantize_weight(a);
+  Outcome out;
+  compare_bits(out, "q", d_q.host(), q), compare_bits(out, "q_t", d_q_t.host(), q_t);
+  compare_bits(out, "scales", d_scales.host(), scales), compare_bits(out, "scales_t", d_scales_t.host(), scales_t);
+  return out;
+}
+
+void activation_row(std::int64_t rows, std::int64_t cols, bool transpose, bool stats, Layer& layer) {
+  const auto n = static_cast<std::size_t>(rows * cols);
+  Array<Bf16> x(n);
+  fill_bf16(x, n, 1.0F, 1, nullptr);
+  Array<E4m3> q(n), q_t(transpose ? n : 0);
+  Array<float> scales(n / 128), scales_t(n / 128);
+  Array<QuantizeStats> counted(1);
+  counted.zero();
+  QuantizeArgs a{.rows = rows, .cols = cols, .x = x, .q = q, .scales = scales, .scale_stride = rows};
+  if (transpose) a.q_t = q_t, a.scales_t = scales_t;
+  if (stats) a.stats = counted;
+  const double out = (1 + 4.0 / 128) * (transpose ? 2 : 1);
+  layer.time({.shape = fields({"rows", "cols", "transpose"}, {rows, cols, transpose}),
+              .out_dtype = "fp8_block",
+              .impl = stats ? "railcast_stats" : "railcast",
+              .bytes = static_cast<double>(n) * (2 + out),
+              .run = [=](int, cudaStream_t stream) { quantize(a, {.stream = stream}); }});
+}
+
+void weight_row(std::int64_t n, std::int64_t k, Layer& layer) {
+  const auto count = static_cast<std::size_t>(n * k);
+  Array<Bf16> w(count);
+  fill_bf16(w, count, 1.0F, 2, nullptr);
+  Array<E4m3> q(count), q_t(count);
+  Array<float> scales(count / 16384), scales_t(count / 16384);
+  const QuantizeWeightArgs a{.n = n, .k = k, .w = w, .q = q, .scales = scales, .q_t = q_t, .scales_t = scales_t};
+  layer.time({.shape = fields({"rows", "cols", "transpose"}, {n, k, 1}),
+              .out_dtype = "fp8_block",
+              .impl = "railcast_weight",
+              .bytes = static_cast<double>(count) * 4,
+              .run = [=](int, cudaStream_t stream) { quantize_weight(a, {.stream = stream}); }});
+}
+
+}  // namespace
+}  // namespace railcast::kernels::layer
+
+namespace railcast::kernels {
+
+void quantize_suite(Bench& bench) {
+  using namespace layer;
+  Layer layer(bench, "quantize");
+  layer.check("activations", check_activations), layer.check("weights", check_weights);
+  if (!layer.timing()) return;
+  for (const bool transpose : {false, true})
+    for (const bool stats : {false, true}) activation_row(8192, 7168, transpose, stats, layer);
+  activation_row(4096, 7168, false, false, layer), activation_row(32768, 2048, false, false, layer);
+  activation_row(32768, 7168, true, false, layer);
+  weight_row(4096, 7168, layer), weight_row(7168, 16384, layer);
+}
+
+}  // namespace railcast::kernels

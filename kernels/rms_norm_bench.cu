@@ -1,0 +1,116 @@
+#include "kernels/layer_bench.hpp"
+#include "kernels/quantize_reference.hpp"
+#include "kernels/rms_norm_reference.hpp"
+
+namespace railcast::kernels::layer {
+namespace {
+
+std::int64_t some_cols(Random& random) {
+  const std::int64_t wide[] = {7168, 8192, 16384, 5120};
+  return between(random, 0, 9) == 0 ? wide[between(random, 0, 3)] : 8 * between(random, 1, 256);
+}
+
+Outcome check_forward(Random& random) {
+  RmsNormArgs a{.rows = between(random, 1, 60), .cols = some_cols(random)};
+  const bool quantised = a.cols % 128 == 0;
+  a.scale_stride = a.rows;
+  const auto n = static_cast<std::size_t>(a.rows * a.cols);
+  const std::vector<Bf16> x = normal_bf16(random, n, 2.0F), w = normal_bf16(random, static_cast<std::size_t>(a.cols));
+  Array<Bf16> d_x(x), d_w(w), y(n);
+  Array<float> rstd(static_cast<std::size_t>(a.rows)), d_scales(n / 128 + 1);
+  Array<E4m3> d_q(n);
+  a.x = d_x, a.weight = d_w, a.y = y, a.rstd = rstd;
+  if (quantised) a.q = d_q, a.scales = d_scales;
+  rms_norm(a, {});
+  a.x = x.data(), a.weight = w.data();
+  const reference::Normed expected = reference::rms_norm(a);
+  Outcome out;
+  const std::vector<Bf16> got = y.host();
+  compare(out, "y", doubles(got), expected.y, 0x1p-8, 1e-30);
+  compare(out, "rstd", doubles(rstd.host()), expected.rstd, 1e-5, 0);
+  if (!quantised) return out;
+  std::vector<E4m3> q(n);
+  std::vector<float> scales(n / 128);
+  reference::quantize({.rows = a.rows,
+                       .cols = a.cols,
+                       .x = got.data(),
+                       .q = q.data(),
+                       .scales = scales.data(),
+                       .scale_stride = a.rows});
+  compare_bits(out, "q", d_q.host(), q), compare_bits(out, "scales", d_scales.host(), scales);
+  return out;
+}
+
+Outcome check_backward(Random& random) {
+  RmsNormBackwardArgs a{
+      .rows = between(random, 1, 60), .cols = some_cols(random), .parts = static_cast<int>(between(random, 1, 40))};
+  const auto n = static_cast<std::size_t>(a.rows * a.cols), cols = static_cast<std::size_t>(a.cols);
+  const std::vector<Bf16> x = normal_bf16(random, n, 2.0F), w = normal_bf16(random, cols), d_y = normal_bf16(random, n);
+  std::vector<float> rstd;
+  for (const double r : reference::rms_norm({.rows = a.rows, .cols = a.cols, .x = x.data(), .weight = w.data()}).rstd)
+    rstd.push_back(static_cast<float>(r));
+  Array<Bf16> dd_x(x), dd_w(w), dd_y(d_y), d_x(n);
+  Array<float> d_rstd(rstd), d_w(cols), parts(cols * static_cast<std::size_t>(a.parts));
+  a.x = dd_x, a.weight = dd_w, a.rstd = d_rstd, a.d_y = dd_y, a.d_x = d_x, a.d_weight = d_w, a.d_weight_parts = parts;
+  rms_norm_backward(a, {});
+  const std::vector<float> once = d_w.host();
+  rms_norm_backward(a, {});
+  Outcome out;
+  compare_bits(out, "d_weight again", d_w.host(), once);
+  a.x = x.data(), a.weight = w.data(), a.rstd = rstd.data(), a.d_y = d_y.data();
+  const reference::NormGradients expected = reference::rms_norm_backward(a);
+  compare(out, "d_x", doubles(d_x.host()), expected.d_x, 0x1p-8, 1e-5);
+  compare(out, "d_weight", doubles(once), expected.d_weight, 1e-4, 1e-4);
+  return out;
+}
+
+void rows_of(std::int64_t rows, std::int64_t cols, Layer& layer) {
+  const auto n = static_cast<std::size_t>(rows * cols);
+  const int parts = 132;
+  Array<Bf16> x(n), w(static_cast<std::size_t>(cols)), y(n), d_y(n);
+  Array<float> rstd(static_cast<std::size_t>(rows)), d_w(static_cast<std::size_t>(cols)),
+      scratch(static_cast<std::size_t>(cols * parts)), scales(n / 128);
+  Array<E4m3> q(n);
+  fill_bf16(x, n, 1.0F, 1, nullptr), fill_bf16(w, w.size(), 1.0F, 2, nullptr), fill_bf16(d_y, n, 1.0F, 3, nullptr);
+  const RmsNormArgs f{.rows = rows, .cols = cols, .x = x, .weight = w, .y = y, .rstd = rstd};
+  RmsNormArgs fq = f;
+  fq.y = nullptr, fq.q = q, fq.scales = scales, fq.scale_stride = rows;
+  const RmsNormBackwardArgs b{.rows = rows,
+                              .cols = cols,
+                              .x = x,
+                              .weight = w,
+                              .rstd = rstd,
+                              .d_y = d_y,
+                              .d_x = y,
+                              .d_weight = d_w,
+                              .d_weight_parts = scratch,
+                              .parts = parts};
+  const auto shape = [&](int backward) { return fields({"rows", "cols", "backward"}, {rows, cols, backward}); };
+  layer.time({.shape = shape(0), .bytes = static_cast<double>(n) * 4, .run = [=](int, cudaStream_t s) {
+                rms_norm(f, {.stream = s});
+              }});
+  layer.time({.shape = shape(0),
+              .out_dtype = "fp8_block",
+              .impl = "railcast_quantize",
+              .bytes = static_cast<double>(n) * (3 + 4.0 / 128),
+              .run = [=](int, cudaStream_t s) { rms_norm(fq, {.stream = s}); }});
+  layer.time({.shape = shape(1), .bytes = static_cast<double>(n) * 6, .run = [=](int, cudaStream_t s) {
+                rms_norm_backward(b, {.stream = s});
+              }});
+}
+
+}  // namespace
+}  // namespace railcast::kernels::layer
+
+namespace railcast::kernels {
+
+void rms_norm_suite(Bench& bench) {
+  using namespace layer;
+  Layer layer(bench, "rms_norm");
+  layer.check("forward", check_forward), layer.check("backward", check_backward);
+  if (!layer.timing()) return;
+  for (const auto& [rows, cols] : {std::pair{8192, 7168}, {4096, 7168}, {8192, 1536}, {8192, 512}})
+    rows_of(rows, cols, layer);
+}
+
+}  // namespace railcast::kernels

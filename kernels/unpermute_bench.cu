@@ -1,0 +1,109 @@
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/layer_bench.hpp"
+#include "kernels/unpermute_reference.hpp"
+
+namespace railcast::kernels::layer {
+namespace {
+
+/// Every choice its own row, in a random order; some choices have none.
+std::vector<int> some_rows(Random& random, std::size_t choices) {
+  std::vector<int> rows(choices);
+  std::iota(rows.begin(), rows.end(), 0);
+  std::shuffle(rows.begin(), rows.end(), random);
+  for (int& row : rows)
+    if (between(random, 0, 9) == 0) row = -1;
+  return rows;
+}
+
+Outcome check_forward(Random& random) {
+  UnpermuteArgs a{.tokens = between(random, 1, 60),
+                  .cols = 8 * between(random, 1, 300),
+                  .top_k = static_cast<int>(between(random, 1, 12))};
+  const auto choices = static_cast<std::size_t>(a.tokens * a.top_k);
+  const std::vector<int> row_of = some_rows(random, choices);
+  const std::vector<Bf16> y = normal_bf16(random, choices * static_cast<std::size_t>(a.cols));
+  const std::vector<float> weights = normal(random, choices);
+  const bool weighted = between(random, 0, 3) != 0;
+  Array<int> d_row_of(row_of);
+  Array<Bf16> d_y(y), out(static_cast<std::size_t>(a.tokens * a.cols));
+  Array<float> d_weights(weights);
+  a.y = d_y, a.row_of = d_row_of, a.weights = weighted ? d_weights.get() : nullptr, a.out = out;
+  unpermute(a, {});
+  a.y = y.data(), a.row_of = row_of.data(), a.weights = weighted ? weights.data() : nullptr;
+  Outcome outcome;
+  compare(outcome, "out", doubles(out.host()), reference::unpermute(a), 0x1p-8, 1e-5);
+  return outcome;
+}
+
+Outcome check_backward(Random& random) {
+  UnpermuteBackwardArgs a{.tokens = between(random, 1, 40),
+                          .cols = 8 * between(random, 1, 300),
+                          .top_k = static_cast<int>(between(random, 1, 12))};
+  const auto choices = static_cast<std::size_t>(a.tokens * a.top_k), n = choices * static_cast<std::size_t>(a.cols);
+  const std::vector<int> row_of = some_rows(random, choices);
+  const std::vector<Bf16> y = normal_bf16(random, n),
+                          d_out = normal_bf16(random, n / static_cast<std::size_t>(a.top_k));
+  const std::vector<float> weights = normal(random, choices);
+  Array<int> d_row_of(row_of);
+  Array<Bf16> d_y_in(y), dd_out(d_out), d_y(n);
+  Array<float> d_weights_in(weights), d_weights(choices);
+  d_y.zero();
+  a.d_out = dd_out, a.y = d_y_in, a.row_of = d_row_of, a.weights = d_weights_in, a.d_y = d_y, a.d_weights = d_weights;
+  unpermute_backward(a, {});
+  a.d_out = d_out.data(), a.y = y.data(), a.row_of = row_of.data(), a.weights = weights.data();
+  const reference::UnpermuteGradients expected = reference::unpermute_backward(a, static_cast<std::int64_t>(choices));
+  Outcome outcome;
+  compare(outcome, "d_y", doubles(d_y.host()), expected.d_y, 0x1p-8, 1e-30);
+  compare(outcome, "d_weights", doubles(d_weights.host()), expected.d_weights, 1e-4, 1e-3);
+  return outcome;
+}
+
+void rows_of(std::int64_t tokens, std::int64_t cols, Layer& layer) {
+  const int top_k = 8;
+  const auto choices = static_cast<std::size_t>(tokens * top_k), n = choices * static_cast<std::size_t>(cols);
+  Random random(1);
+  std::vector<int> order(choices);
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random);
+  Array<int> row_of(order);
+  Array<Bf16> y(n), out(n / 8), d_y(n);
+  Array<float> weights(choices), d_weights(choices);
+  fill_bf16(y, n, 1.0F, 1, nullptr), fill_bf16(out, n / 8, 1.0F, 2, nullptr),
+      fill_uniform(weights, choices, 0.0F, 1.0F, 3, nullptr);
+  const UnpermuteArgs f{
+      .tokens = tokens, .cols = cols, .top_k = top_k, .y = y, .row_of = row_of, .weights = weights, .out = out};
+  const UnpermuteBackwardArgs b{.tokens = tokens,
+                                .cols = cols,
+                                .top_k = top_k,
+                                .d_out = out,
+                                .y = y,
+                                .row_of = row_of,
+                                .weights = weights,
+                                .d_y = d_y,
+                                .d_weights = d_weights};
+  const Fields shape = fields({"tokens", "rows", "cols"}, {tokens, tokens * top_k, cols});
+  layer.time({.shape = shape, .bytes = static_cast<double>(n) * 2 * 9 / 8, .run = [=](int, cudaStream_t s) {
+                unpermute(f, {.stream = s});
+              }});
+  layer.time({.shape = shape,
+              .impl = "railcast_backward",
+              .bytes = static_cast<double>(n) * 2 * 17 / 8,
+              .run = [=](int, cudaStream_t s) { unpermute_backward(b, {.stream = s}); }});
+}
+
+}  // namespace
+}  // namespace railcast::kernels::layer
+
+namespace railcast::kernels {
+
+void unpermute_suite(Bench& bench) {
+  using namespace layer;
+  Layer layer(bench, "unpermute");
+  layer.check("forward", check_forward), layer.check("backward", check_backward);
+  if (!layer.timing()) return;
+  rows_of(8192, 7168, layer), rows_of(4096, 7168, layer);
+}
+
+}  // namespace railcast::kernels
