@@ -6,7 +6,7 @@ namespace railcast {
 namespace {
 
 /// Field numbers of the messages, as in Perfetto's trace.proto, trace_packet.proto, track_descriptor.proto,
-/// process_descriptor.proto and track_event.proto (v50).
+/// process_descriptor.proto and track_event.proto (github.com/google/perfetto, protos/perfetto/trace).
 namespace field {
 constexpr std::uint32_t packet = 1;
 constexpr std::uint32_t timestamp = 8, sequence = 10, track_event = 11, track_descriptor = 60;
