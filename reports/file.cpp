@@ -1,11 +1,10 @@
 #include "reports/file.hpp"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <string>
 
 #include "model/scenario.hpp"
@@ -23,7 +22,7 @@ namespace fs = std::filesystem;
 class Draft {
  public:
   explicit Draft(const fs::path& target)
-      : target_(target), path_(target.string() + ".part" + std::to_string(getpid())) {}
+      : target_(target), path_(target.string() + ".part" + std::to_string(std::random_device()())) {}
   ~Draft() {
     std::error_code ignored;
     if (!kept_) fs::remove(path_, ignored);
@@ -56,7 +55,8 @@ void write_file(const std::string& path, const std::function<void(std::ostream&)
   try {
     const bool exists = fs::exists(path);
     if (fs::is_directory(path)) refuse(path, "it is a folder");
-    if (exists && ::access(path.c_str(), W_OK) != 0) refuse(path, std::strerror(errno));
+    errno = 0;
+    if (exists && !std::ofstream(path, std::ios::app)) refuse(path, std::strerror(errno));
     if (exists && !fs::is_regular_file(path)) return write_to(path, path, write);
     Draft draft(exists ? fs::canonical(path) : fs::path(path));
     write_to(draft.path(), path, write);

@@ -42,8 +42,8 @@ Json expectations(const Scenario& s, const Metrics& m) {
                     {"forecast", o.forecast},
                     {"published", o.expected.value},
                     {"error", o.error},
-                    {"within", o.expected.within},
-                    {"met", o.met},
+                    {"within", o.checked() ? Json(o.expected.within) : Json(nullptr)},
+                    {"met", o.checked() ? Json(o.met()) : Json(nullptr)},
                     {"source", o.expected.source}});
   return list;
 }

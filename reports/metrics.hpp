@@ -1,6 +1,7 @@
 // What a step's trace says, each figure defined where it stands. Names are those of the JSON; SI units are in the name.
 #pragma once
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -62,11 +63,13 @@ struct NamedValue {
 /// Every single figure, in the JSON's order.
 std::vector<NamedValue> named_values(const Metrics& m);
 
-/// A figure that the scenario must produce, beside the one it does. error: relative to the published value.
+/// A published figure beside the forecast. error: relative to the published value. A figure whose `within` is infinite
+/// is compared, not checked.
 struct Outcome {
   Expectation expected;
   double forecast = 0, error = 0;
-  bool met = false;
+  bool checked() const { return std::isfinite(expected.within); }
+  bool met() const { return std::abs(error) <= expected.within; }
 };
 /// Throws BadInput where the scenario names a metric that there is not.
 std::vector<Outcome> outcomes(const Scenario& s, const Metrics& m);

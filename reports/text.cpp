@@ -105,11 +105,12 @@ std::string expectations(const Scenario& s, const Metrics& m, bool colour) {
   t.line("published figures");
   t.row({"metric", "forecast", "published", "error", "within", "", "source"});
   for (const Outcome& o : outcomes(s, m)) {
-    const std::string sign = o.error > 0 ? "+" : "";
-    t.row({o.expected.metric, metric_text(o.expected.metric, o.forecast),
-           metric_text(o.expected.metric, o.expected.value), sign + percent_text(o.error),
-           percent_text(o.expected.within),
-           o.met ? inked("met", Ink::green, colour) : inked("missed", Ink::red, colour), o.expected.source});
+    const Expectation& e = o.expected;
+    std::string verdict = o.met() ? inked("met", Ink::green, colour) : inked("missed", Ink::red, colour);
+    if (!o.checked()) verdict = "compared";
+    t.row({e.metric, metric_text(e.metric, o.forecast), metric_text(e.metric, e.value),
+           (o.error > 0 ? "+" : "") + percent_text(o.error), o.checked() ? percent_text(e.within) : "", verdict,
+           e.source});
   }
   return t.text();
 }

@@ -3,19 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/catch.hpp"
-#include "tests/reports/small_step.hpp"
+#include "tests/reports/small_metrics.hpp"
 
 using namespace railcast;
 using Json = nlohmann::ordered_json;
-
-namespace {
-
-Metrics small_metrics(const Scenario& s) {
-  const Timed t = one_f_one_b_step();
-  return metrics(s, t.step, t.trace, {{0, {0}, {1e9, 2e9, 3e9, 4e9, 5e9, 6e9}, 1, 2}});
-}
-
-}  // namespace
 
 TEST_CASE("the JSON holds the contract's names in order", "[reports][json]") {
   const Scenario s = small_scenario();
@@ -46,6 +37,15 @@ TEST_CASE("the JSON holds the contract's names in order", "[reports][json]") {
   CHECK(j["kv_bytes_per_token"].is_number_integer());
   CHECK(j["memory"]["by_rank"][0]["by_category"]["workspace"] == 6'000'000'000);
   CHECK(j["parameters"]["total"].is_number_integer());
+}
+
+TEST_CASE("a figure that is only compared has no verdict", "[reports][json]") {
+  Scenario s = small_scenario();
+  s.expect = {{"step_time_s", "10 ms", "a", 10e-3, 0.2}, {"phases.bubble_s", "1 ms", "b", 1e-3, INFINITY}};
+  const Json j = Json::parse(run_json(s, small_metrics(s), {}));
+  CHECK(j["expect"][0]["met"] == true);
+  CHECK(j["expect"][1]["met"].is_null());
+  CHECK(j["expect"][1]["within"].is_null());
 }
 
 TEST_CASE("numbers read back as they were, and the bytes are the same each time", "[reports][json]") {

@@ -1,17 +1,12 @@
 #include "reports/text.hpp"
 
 #include "tests/catch.hpp"
-#include "tests/reports/small_step.hpp"
+#include "tests/reports/small_metrics.hpp"
 
 using namespace railcast;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
-
-Metrics small_metrics(const Scenario& s) {
-  const Timed t = one_f_one_b_step();
-  return metrics(s, t.step, t.trace, {{0, {0}, {1e9, 2e9, 3e9, 4e9, 5e9, 6e9}, 1, 2}});
-}
 
 bool trailing_space(const std::string& text) { return text.find(" \n") != std::string::npos; }
 
@@ -19,7 +14,9 @@ bool trailing_space(const std::string& text) { return text.find(" \n") != std::s
 
 TEST_CASE("the forecast leads with the answer and lists each part", "[reports][text]") {
   Scenario s = small_scenario();
-  s.expect = {{"step_time_s", "10 ms", "a paper, table 1", 10e-3, 0.2}, {"phases.bubble_s", "1 ms", "b", 1e-3, 0.2}};
+  s.expect = {{"step_time_s", "10 ms", "a paper, table 1", 10e-3, 0.2},
+              {"phases.bubble_s", "1 ms", "b", 1e-3, 0.2},
+              {"phases.forward_s", "1 ms", "c", 1e-3, INFINITY}};
   const std::string text = run_text(s, small_metrics(s), {"the split is assumed"}, false);
   CHECK_THAT(text, ContainsSubstring("9.000 ms a step, 455.1 k tokens/s"));
   CHECK(text.find("9.000 ms a step") < text.find("phases"));
@@ -27,10 +24,11 @@ TEST_CASE("the forecast leads with the answer and lists each part", "[reports][t
   CHECK_THAT(text, ContainsSubstring("  forward         2.000 ms  22.2 %\n"));
   CHECK_THAT(text, ContainsSubstring("  bubble          3.000 ms  33.3 %\n"));
   CHECK_THAT(text, ContainsSubstring("  ATTN(B)  6.000 ms  66.7 %  3 ops\n"));
-  CHECK_THAT(text, ContainsSubstring("peak 21.0 GB of 80.0 GB, fits\n"));
+  CHECK_THAT(text, ContainsSubstring("peak 22.0 GB of 80.0 GB, fits\n"));
   CHECK_THAT(text, ContainsSubstring("100.0 % measured, 0.0 % interpolated"));
-  CHECK_THAT(text, ContainsSubstring("10.00 ms   -10.0 %  20.0 %  met     a paper, table 1\n"));
-  CHECK_THAT(text, ContainsSubstring("+200.0 %  20.0 %  missed  b\n"));
+  CHECK_THAT(text, ContainsSubstring("10.00 ms   -10.0 %  20.0 %  met       a paper, table 1\n"));
+  CHECK_THAT(text, ContainsSubstring("+200.0 %  20.0 %  missed    b\n"));
+  CHECK_THAT(text, ContainsSubstring("+100.0 %          compared  c\n"));
   CHECK_THAT(text, ContainsSubstring("warning: the split is assumed\n"));
   CHECK_FALSE(trailing_space(text));
   CHECK(text.find('\033') == std::string::npos);
@@ -43,7 +41,7 @@ TEST_CASE("a schedule without a forecast stays in the table with its reason", "[
       {{Schedule::one_f_one_b, small_metrics(s), ""}, {Schedule::interleaved, {}, "vp must divide the layers"}}, false);
   CHECK(text ==
         "schedule     step time    bubble  exposed comm  peak memory  in flight  fits  note\n"
-        "one_f_one_b   9.000 ms  3.000 ms           0 s      21.0 GB          2  yes\n"
+        "one_f_one_b   9.000 ms  3.000 ms           0 s      22.0 GB          2  yes\n"
         "interleaved          -         -             -            -          -  no    vp must divide the layers\n");
 }
 
