@@ -98,6 +98,9 @@ TrainWorkload read_train(JsonObject workload) {
   TrainWorkload w;
   w.sequence = o.integer("sequence", 1, 1 << 24);
   w.global_batch = o.integer("global_batch", 1, 1 << 24);
+  if (o.has("expert_imbalance")) w.expert_imbalance = o.number("expert_imbalance");
+  if (!(w.expert_imbalance >= 1 && w.expert_imbalance <= 64))
+    o.refuse("expert_imbalance", "expected the largest load over the mean, from 1 to 64");
   o.finish(), workload.finish();
   return w;
 }

@@ -46,7 +46,8 @@ ChunkMaker::Layer ChunkMaker::layer(std::int64_t index, bool overlapped) {
   auto it = std::ranges::find(known, moe, &std::pair<bool, Layer>::first);
   if (it == known.end()) {
     const Machine& m = scenario_.machine;
-    const LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
+    LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
+    load_experts(w, scenario_.train.expert_imbalance);
     const std::int64_t comm = std::clamp<std::int64_t>(scenario_.plan.comm_sms, 1, m.sms);
     const std::int64_t sms = overlapped && moe ? m.sms - scenario_.plan.comm_sms : m.sms;
     const auto lane = [&](Kind k, const Works& works) {

@@ -28,6 +28,9 @@ struct LayerWork {
 LayerWork layer_work(const Transformer& t, const Plan& p, std::int64_t layer, std::int64_t sequence,
                      std::int64_t gpus_per_node);
 
+/// Gives the experts `imbalance` times their rows, and the busiest GPU's ports as many tokens.
+void load_experts(LayerWork& w, double imbalance);
+
 /// Embedding, and head with loss (the loss gives its gradient in the forward pass, as fused kernels do).
 struct EdgeWork {
   Works forward, backward, weight;

@@ -46,7 +46,10 @@ AttentionPart mla_part(const Local& l) {
   a.up.push_back({"kv_b_proj", l.tokens, t.kv_lora_rank, heads * (t.qk_nope_head_dim + t.v_head_dim), d});
   a.core = core_shape(l, heads, d_qk, t.v_head_dim);
   a.gathered = a.up.front().in + kv_a;
-  a.q_rope = a.k_rope = heads * t.qk_rope_head_dim;  // the shared RoPE key is written into every head's key
+  a.q_rope = heads * t.qk_rope_head_dim;
+  // Attention reads one key of nope + rope elements a head, so that forward the up-projected part is read and copied
+  // beside the rotated shared part, and backward they are taken apart: nope read, nope + rope written.
+  a.k_rope = heads * (t.qk_nope_head_dim + t.qk_rope_head_dim / 2);
   return a;
 }
 

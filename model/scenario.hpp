@@ -15,6 +15,9 @@ namespace railcast {
 
 struct TrainWorkload {
   std::int64_t sequence = 0, global_batch = 0;
+  /// Rows of the most loaded GPU's experts over the mean. Every exchange of an expert-parallel group waits for it, so
+  /// each rank is given its load; 1: perfectly balanced.
+  double expert_imbalance = 1;
 };
 
 /// A figure that the scenario must produce.
