@@ -243,7 +243,7 @@ const Shape* blank_shape(const std::string& of_stem) {
   return found == all.end() ? nullptr : &*found;
 }
 
-constexpr const char* kOtherTables[] = {"copy", "launch", "gemm_beside_copy"};
+constexpr const char* kOtherTables[] = {"copy", "launch", "gemm_beside_copy", "steady"};
 
 }  // namespace
 
@@ -300,6 +300,15 @@ std::map<std::int64_t, ByteRate> load_copy_rate(const std::string& path) {
     best = std::max(best, ByteRate(bytes / (positive(t, cells, "us") * 1e-6)));
   }
   return rates;
+}
+
+double load_steady_ratio(const std::string& path) {
+  if (!fs::exists(path)) return 1;
+  Table t(path);
+  t.expect_columns({"m", "n", "k", "dtype", "impl", "sustained_us", "steady_us"});
+  double log_ratio = 0, rows = 0;
+  for (Cells c; t.next(c); ++rows) log_ratio += std::log(positive(t, c, "steady_us") / positive(t, c, "sustained_us"));
+  return rows > 0 ? std::exp(log_ratio / rows) : 1;
 }
 
 std::vector<PairRow> load_pairs(const std::string& path) {

@@ -35,6 +35,10 @@ std::vector<CalibrationRow> load_calibration(const std::string& folder);
 /// Empty where the file does not exist.
 std::map<std::int64_t, ByteRate> load_copy_rate(const std::string& path);
 
+/// steady.csv: how much longer a GEMM at the power cap takes after seconds than in a sustained row (geometric mean); 1
+/// where the file does not exist.
+double load_steady_ratio(const std::string& path);
+
 /// gemm_beside_copy.csv: a GEMM and a copy that own disjoint SMs, alone and together (launched as 2-CTA clusters).
 struct PairRow {
   Shape gemm;

@@ -135,6 +135,7 @@ void use_calibration(Machine& m, const Machine& measured) {
   m.calibration = folder.string();
   m.calibrated_on = measured.chip();
   m.copy_rate = load_copy_rate((folder / "copy.csv").string());
+  m.steady_ratio = load_steady_ratio((folder / "steady.csv").string());
   if (m.impl.empty()) m.impl = measured.impl;
 }
 

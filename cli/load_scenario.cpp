@@ -146,7 +146,7 @@ Machine read_machine(JsonObject& o, const fs::path& scenario) {
 
 std::shared_ptr<const CostModel> read_costs(const Machine& m) {
   if (m.calibration.empty() || !fs::is_directory(m.calibration)) return roofline(m);
-  return calibrated(m, load_calibration(m.calibration));
+  return steady(calibrated(m, load_calibration(m.calibration)), m.steady_ratio);
 }
 
 }  // namespace

@@ -68,6 +68,10 @@ std::unique_ptr<CostModel> roofline(const Machine& m);
 /// waves, roofline elsewhere.
 std::unique_ptr<CostModel> calibrated(const Machine& m, std::vector<CalibrationRow> rows);
 
+/// What a step sees that runs for hours: kernels that draw the whole power budget take `ratio` times as long as in a
+/// sustained row of a tenth of a second (Machine::steady_ratio).
+std::unique_ptr<CostModel> steady(std::unique_ptr<CostModel> sustained, double ratio);
+
 /// Expected distinct nodes and GPUs that a token's experts are on under the gate's group limit, own ones included;
 /// remote_nodes: without its own; remote_gpus_in_node: copies that cross NVLink (a token reaches a node at the GPU of
 /// its own in-node index, so 1 in ranks_per_node needs no forwarding).

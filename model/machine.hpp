@@ -40,6 +40,8 @@ struct Machine {
   Chip calibrated_on;                          ///< the chip they were measured on; sms 0: no tables
   std::map<std::int64_t, ByteRate> copy_rate;  ///< by SMs of that chip: read + write of a copy, measured; may be empty
 
+  double steady_ratio = 1;  ///< time of a kernel at the power cap after seconds over that in a sustained row, measured
+
   Chip chip() const { return {sms, bf16_peak, fp8_peak, hbm}; }
 };
 
