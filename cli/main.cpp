@@ -1,0 +1,95 @@
+// Parses the command line, runs one verb, turns what it throws into an exit code.
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "cli/verbs.hpp"
+#include "model/scenario.hpp"
+
+namespace {
+
+using namespace railcast;
+
+void add_scenario(CLI::App* verb, ScenarioOptions& o) {
+  verb->add_option("SCENARIO", o.scenario, "scenario file (see `railcast list`)")->required();
+  verb->add_option("--set", o.set, "override a key, e.g. plan.ep=32, machine=h100 (repeatable)")
+      ->take_all()
+      ->allow_extra_args(false);
+  verb->add_option_function<std::vector<std::string>>(
+          "--json", [&o](const std::vector<std::string>& to) { o.json = to.empty() || to[0].empty() ? "-" : to[0]; },
+          "write JSON to FILE, or to standard output instead of text")
+      ->expected(0, 1)
+      ->type_name("[FILE]");
+  verb->add_option("--threads", o.threads, "threads for independent forecasts (the result does not depend on it)")
+      ->check(CLI::Range(1, 1024));
+}
+
+void add_run(CLI::App& app, RunOptions& o) {
+  CLI::App* verb = app.add_subcommand("run", "forecast a scenario");
+  add_scenario(verb, o);
+  verb->add_option("--trace", o.trace, "write the step's timeline: FILE.pftrace (ui.perfetto.dev) or FILE.json");
+  verb->add_flag("--no-fold", o.no_fold, "simulate every rank instead of one of each kind");
+  verb->add_flag("--allow-oom", o.allow_oom, "exit with 0 even where the plan does not fit in memory");
+  verb->footer(
+      "Examples:\n"
+      "  railcast run scenarios/train/deepseek-v3-2048-h800.json\n"
+      "  railcast run scenarios/train/deepseek-v3-2048-h800.json --set machine=h100 --set plan.comm_sms=24\n"
+      "  railcast run scenarios/train/deepseek-v3-2048-h800.json --json forecast.json --trace step.pftrace\n"
+      "Exit codes: 0 forecast, 2 bad input, 3 the plan does not fit in memory, 1 anything else.");
+}
+
+void add_schedules(CLI::App& app, ScenarioOptions& o) {
+  CLI::App* verb = app.add_subcommand("schedules", "compare pipeline schedules on a scenario");
+  add_scenario(verb, o);
+  verb->footer(
+      "Examples:\n"
+      "  railcast schedules scenarios/train/deepseek-v3-2048-h800.json\n"
+      "  railcast schedules scenarios/train/deepseek-v3-2048-h800.json --set plan.split=uniform --json -");
+}
+
+void add_explain(CLI::App& app, ExplainOptions& o) {
+  CLI::App* verb = app.add_subcommand("explain", "every op of one layer: shape, time alone, provenance");
+  add_scenario(verb, o);
+  verb->add_option("--layer", o.layer, "layer (default: the last)");
+  verb->footer(
+      "Examples:\n"
+      "  railcast explain scenarios/train/deepseek-v3-2048-h800.json\n"
+      "  railcast explain scenarios/train/deepseek-v3-2048-h800.json --layer 0");
+}
+
+int dispatch(int argc, char** argv) {
+  CLI::App app{"railcast: forecasts what a Mixture-of-Experts model does on a GPU cluster"};
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  railcast list\n"
+      "  railcast run scenarios/train/deepseek-v3-2048-h800.json\n"
+      "`railcast VERB --help` has more.");
+  RunOptions run_options;
+  ScenarioOptions schedules_options;
+  ExplainOptions explain_options;
+  add_run(app, run_options), add_schedules(app, schedules_options), add_explain(app, explain_options);
+  app.add_subcommand("list", "the presets, a line each");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? kForecast : kBadInput;
+  }
+  if (app.got_subcommand("run")) return run(run_options);
+  if (app.got_subcommand("schedules")) return schedules(schedules_options);
+  if (app.got_subcommand("explain")) return explain(explain_options);
+  return list();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return dispatch(argc, argv);
+  } catch (const BadInput& e) {
+    std::cerr << "railcast: " << e.what() << "\n";
+    return kBadInput;
+  } catch (const std::exception& e) {
+    std::cerr << "railcast: " << e.what() << "\n";
+    return kFailed;
+  }
+}

@@ -1,0 +1,41 @@
+// What each verb takes. Each has its own file; `main` only parses. They return the exit code.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace railcast {
+
+enum ExitCode { kForecast = 0, kFailed = 1, kBadInput = 2, kDoesNotFit = 3 };
+
+/// What every verb on a scenario takes.
+struct ScenarioOptions {
+  std::string scenario;
+  std::vector<std::string> set;     ///< "plan.ep=32"
+  std::optional<std::string> json;  ///< a file, or "-" for standard output
+  int threads = 1;
+};
+
+struct RunOptions : ScenarioOptions {
+  std::string trace;  ///< .pftrace or .json
+  bool no_fold = false, allow_oom = false;
+};
+int run(const RunOptions& o);
+
+int schedules(const ScenarioOptions& o);
+
+struct ExplainOptions : ScenarioOptions {
+  std::optional<std::int64_t> layer;
+};
+int explain(const ExplainOptions& o);
+
+int list();
+
+/// Colours only on a terminal, and not where NO_COLOR is set (no-color.org).
+bool use_colour();
+/// A line on standard error while long work goes on, where that is a terminal.
+void progress(const std::string& line);
+/// Writes a verb's JSON where it was asked for; true where standard output now holds it, and no text may follow.
+bool write_json(const std::optional<std::string>& target, const std::string& json);
+
+}  // namespace railcast
