@@ -19,7 +19,7 @@ const std::map<std::string, Rule>& rules() {
   static const std::map<std::string, Rule> table = {
       {"sim", {{"sim/"}, {}}},
       {"model", {{"model/", "sim/"}, {}}},
-      {"reports", {{"reports/", "model/", "sim/"}, {"nlohmann/"}}},
+      {"reports", {{"reports/", "model/", "sim/"}, {"nlohmann/", "unistd.h"}}},
       {"kernels",
        {{"kernels/", "model/shapes.hpp"}, {"Eigen/", "cuda", "cooperative_groups", "cublas", "nccl", "dlfcn.h"}}},
       {"validate", {{"validate/", "reports/", "model/", "sim/"}, {}}},

@@ -145,16 +145,22 @@ std::vector<Line> telling_lines(const SourceFile& file) {
   return kept;
 }
 
-/// Six lines as one key; none where most of them are braces.
+/// A brace or a row of literals is no code to share.
+bool has_code(const std::string& line) {
+  static const std::regex literals(R"re("(\\.|[^"\\])*"|[0-9.']+)re");
+  const std::string rest = std::regex_replace(line, literals, "");
+  return std::any_of(rest.begin(), rest.end(), [](unsigned char c) { return std::isalnum(c) != 0; });
+}
+
+/// Six lines as one key; none where few of them are code.
 std::optional<std::string> block_at(const std::vector<Line>& lines, std::size_t first) {
   std::string key;
-  int with_words = 0;
+  int with_code = 0;
   for (std::size_t i = first; i < first + shortest_repeat; ++i) {
-    const auto is_word = [](unsigned char c) { return std::isalnum(c) != 0; };
-    with_words += std::any_of(lines[i].text.begin(), lines[i].text.end(), is_word);
+    with_code += has_code(lines[i].text);
     key += lines[i].text + "\n";
   }
-  return with_words >= 4 ? std::optional(key) : std::nullopt;
+  return with_code >= 4 ? std::optional(key) : std::nullopt;
 }
 
 /// "a.cpp:10 repeats b.cpp:20" for every block of six lines that stood before; overlapping ones once.
