@@ -33,7 +33,6 @@ class Reader {
   }
   const Span& span(std::size_t rank, std::size_t instruction) const { return spans_[begin_[rank] + instruction]; }
   Time compute(std::size_t rank) const { return compute_[rank]; }  ///< busy within the spans
-  Time done(std::size_t rank) const { return done_[rank]; }        ///< end of the last span
 
   void read_spans() {
     each_op([&](OpId op, const Tag& tag, std::uint32_t rank, bool late) {
@@ -44,12 +43,13 @@ class Reader {
     });
   }
 
-  /// What is left of the optimizer's ops after the rank's last span, by rank and start.
-  std::vector<Late> late_ops() const {
+  /// The optimizer's ops after the rank's last span, or with `zero3` its traffic from the start, by rank and start.
+  std::vector<Late> late_ops(bool zero3) const {
     std::vector<Late> ops;
     each_op([&](OpId op, const Tag& tag, std::uint32_t rank, bool late) {
-      if (late && t_.end[op] > done_[rank])
-        ops.push_back({rank, std::max(t_.start[op], done_[rank]), t_.end[op], !is_communication(tag.kind)});
+      const Time from = zero3 && is_communication(tag.kind) ? Time() : done_[rank];
+      if (late && t_.end[op] > from)
+        ops.push_back({rank, std::max(t_.start[op], from), t_.end[op], !is_communication(tag.kind)});
     });
     std::ranges::sort(ops, {}, [](const Late& l) { return std::tuple(l.rank, l.start, l.end); });
     return ops;
@@ -114,13 +114,28 @@ void add_spans(Sums& sums, const Reader& reader, const SimulatedRank& rank, std:
   sums.ranks += weight;
 }
 
-void add_optimizer(Sums& sums, const Reader& reader, const std::vector<SimulatedRank>& ranks) {
+/// Time from `from` to `to` outside of the rank's spans; `next` is the first span that may end after `from`.
+Time outside(const Reader& reader, std::size_t rank, std::size_t spans, std::size_t& next, Time from, Time to) {
+  Time left;
+  while (from < to) {
+    while (next < spans && reader.span(rank, next).last <= from) ++next;
+    const Time begins = next < spans ? reader.span(rank, next).first : to;
+    left += std::clamp(begins, from, to) - from;
+    from = next < spans ? std::max(reader.span(rank, next).last, from) : to;
+    if (begins >= to) break;
+  }
+  return left;
+}
+
+void add_optimizer(Sums& sums, const Reader& reader, const std::vector<SimulatedRank>& ranks, bool zero3) {
   Time cursor;
   std::uint32_t rank = ~0U;
-  for (const Late& op : reader.late_ops()) {
-    if (op.rank != rank) rank = op.rank, cursor = Time();
+  std::size_t next = 0;
+  for (const Late& op : reader.late_ops(zero3)) {
+    if (op.rank != rank) rank = op.rank, cursor = Time(), next = 0;
     const auto weight = static_cast<double>(ranks[rank].count);
-    const Time took = std::max(op.end, cursor) - std::max(op.start, cursor);
+    const std::size_t spans = reader.program(ranks[rank]).size();
+    const Time took = outside(reader, rank, spans, next, std::max(op.start, cursor), op.end);
     sums.phases.optimizer_s += weight * took.seconds();
     sums.exposed += weight * (took - (op.compute ? op.end - op.start : Time())).seconds();
     cursor = std::max(cursor, op.end);
@@ -163,7 +178,7 @@ StepTimes step_times(const TrainStep& s, const Trace& t, const Transformer& mode
     add_spans(sums, reader, s.ranks[i], i);
     add_pairs(sums, reader, s, i, model, plan);
   }
-  add_optimizer(sums, reader, s.ranks);
+  add_optimizer(sums, reader, s.ranks, plan.zero >= 3);
   StepTimes times;
   if (sums.ranks == 0) return times;
   Phases& p = times.phases = sums.phases;

@@ -14,7 +14,10 @@ struct Phases {
   double weight_s = 0;      ///< of W alone
   double overlapped_s = 0;  ///< of F&B pairs
   double bubble_s = 0;      ///< the rest: waiting for other stages, whatever the reason
-  double optimizer_s = 0;   ///< after the rank's last instruction: AdamW and ZeRO traffic that is not hidden
+  /// After the rank's last instruction: AdamW and ZeRO traffic. Under ZeRO 3, whose instructions wait for their weights
+  /// and so for the reductions queued before them, also its traffic between spans; under ZeRO 1 and 2 such traffic
+  /// delays nothing.
+  double optimizer_s = 0;
 };
 
 struct StepTimes {

@@ -95,6 +95,24 @@ TEST_CASE("ZeRO traffic counts where it is not hidden, and waiting for other ran
   CHECK(t.exposed_comm_s == Approx(1.5 * ms));
 }
 
+TEST_CASE("ZeRO 3's traffic counts where no instruction hides it", "[reports][phases]") {
+  SmallStep s({{kForward, kForward, kBackward}});
+  s.op({0, 3, 0, Kind::all_gather}, 0, 2);
+  s.op({0, 0, 1, Kind::attn_f}, 2, 4);
+  s.op({0, 3, 0, Kind::reduce_scatter}, 1, 6);  // 2 of its ms between the instructions, and 1 beside the gather
+  s.op({0, 3, 0, Kind::all_gather}, 6, 7);
+  s.op({0, 1, 1, Kind::attn_f}, 7, 9);
+  s.op({0, 2, 1, Kind::attn_b}, 10, 12);
+  const Timed timed = std::move(s).done();
+  Plan plan = small_scenario().plan;
+  CHECK(times_of(timed, plan).phases.bubble_s == Approx(6 * ms));
+  plan.zero = 3;
+  const StepTimes t = times_of(timed, plan);
+  CHECK(t.phases.optimizer_s == Approx(5 * ms));
+  CHECK(t.phases.bubble_s == Approx(1 * ms));
+  CHECK(t.exposed_comm_s == Approx(5 * ms));
+}
+
 TEST_CASE("a layer pair is the span of F&B over layers, of stages with MoE layers only", "[reports][phases]") {
   Plan plan;
   plan.pp = 2, plan.schedule = Schedule::dualpipe_v;  // rank 0: stages 0 and 3; rank 1: 1 and 2
