@@ -176,6 +176,7 @@ Scenario load_scenario(const std::string& path, const std::vector<std::string>& 
     o.refuse("nodes", std::to_string(s.nodes) + " nodes of " + std::to_string(s.machine.gpus_per_node) +
                           " GPUs; the machine " + s.machine.name + " has at most " +
                           std::to_string(s.machine.max_nodes));
+  if (o.has("gpus")) s.gpus_used = o.integer("gpus", 1, s.nodes * s.machine.gpus_per_node);
   s.plan = read_plan(o.object("plan"));
   if (s.plan.comm_sms >= s.machine.sms)
     throw BadInput(

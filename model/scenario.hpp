@@ -31,11 +31,12 @@ struct Scenario {
   Transformer model;
   Machine machine;
   std::int64_t nodes = 0;
+  std::int64_t gpus_used = 0;  ///< 0: all of the nodes' GPUs
   Plan plan;
   TrainWorkload train;
   std::vector<Expectation> expect;
   std::shared_ptr<const CostModel> costs;
-  std::int64_t gpus() const { return nodes * machine.gpus_per_node; }
+  std::int64_t gpus() const { return gpus_used > 0 ? gpus_used : nodes * machine.gpus_per_node; }
 };
 
 /// Bad input: the message names the file, the JSON pointer, what was expected and what to do. `main` exits with 2.

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "model/chunk.hpp"
 #include "model/layout.hpp"
+#include "model/ranks.hpp"
 #include "model/weights.hpp"
 
 namespace railcast {
@@ -15,7 +15,7 @@ namespace {
 constexpr OpId kNone = ~OpId{0};
 enum Half { F, B };
 
-/// What a simulated rank owns: the last op of each lane, and its resources.
+/// The last op of each lane of a simulated rank.
 struct RankLanes {
   OpId compute = kNone;      ///< last op of the compute lane
   OpId comm = kNone;         ///< last op of the communication lane, sends included
@@ -23,14 +23,6 @@ struct RankLanes {
   OpId zero = kNone;         ///< last ZeRO collective
   OpId gathered = kNone;     ///< ZeRO 3: the weights of the next instruction
   OpId before_last = kNone;  ///< what ended before the last instruction began
-  ResourceId first_resource = 0;
-  UsesId compute_uses = 0;
-};
-enum RankResource : ResourceId { hbm, nvlink, nic_out, nic_in, power, kRankResources };
-
-struct Gang {
-  std::uint32_t index = 0;  ///< in TrainStep::gangs
-  UsesId uses = 0;
 };
 
 class Lowering {
@@ -39,13 +31,16 @@ class Lowering {
       : s_(s),
         layout_(s),
         folding_(fold(layout_, folded)),
+        ranks_(layout_, folding_, graph_, out_.gangs),
         stages_(split_layers(s.model, s.plan, s.train.sequence)),
         maker_(s, stages_, graph_, out_.segments) {
     out_.stages = stages_;
     out_.program = make_program(s.plan, micro_batches(s.plan, s.gpus(), s.train.global_batch));
     micro_batches_ = static_cast<std::size_t>(micro_batches(s.plan, s.gpus(), s.train.global_batch));
     for (auto& half : sent_) half.resize(stages_.size() * micro_batches_);
-    make_ranks();
+    for (std::size_t i = 0; i < folding_.rank.size(); ++i)
+      out_.ranks.push_back({folding_.rank[i], layout_.pp_rank(folding_.rank[i]), folding_.count[i]});
+    lanes_.resize(out_.ranks.size()), done_.resize(out_.ranks.size());
     find_holders();
     make_send_costs();
   }
@@ -62,29 +57,8 @@ class Lowering {
 
  private:
   static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
-  std::uint32_t begin(std::int64_t r) const { return begin_[at(r)]; }
-  std::uint32_t end(std::int64_t r) const { return begin_[at(r) + 1]; }
-
-  void make_ranks() {
-    begin_.assign(at(layout_.pp) + 1, 0);
-    for (std::size_t i = 0; i < folding_.rank.size(); ++i) {
-      const std::int64_t rank = folding_.rank[i];
-      out_.ranks.push_back({rank, layout_.pp_rank(rank), folding_.count[i]});
-      ++begin_[at(layout_.pp_rank(rank)) + 1];
-      RankLanes& lanes = lanes_.emplace_back();
-      lanes.first_resource = graph_.resource();
-      for (ResourceId more = 1; more < kRankResources; ++more) graph_.resource();
-      const std::array<Use, 2> uses{use(lanes, hbm), use(lanes, power)};
-      lanes.compute_uses = graph_.uses(uses);
-    }
-    for (std::size_t r = 0; r < at(layout_.pp); ++r) begin_[r + 1] += begin_[r];
-    done_.resize(lanes_.size());
-  }
-
-  static Use use(const RankLanes& lanes, RankResource r) {
-    const Draw draw = r == hbm ? Draw::hbm : r == nvlink ? Draw::nvlink : r == power ? Draw::power : Draw::nic;
-    return {lanes.first_resource + r, static_cast<std::uint32_t>(draw)};
-  }
+  std::uint32_t begin(std::int64_t r) const { return ranks_.begin(r); }
+  std::uint32_t end(std::int64_t r) const { return ranks_.end(r); }
 
   // Which pipeline rank holds a stage, by chunk: DualPipe holds it once per direction.
   void find_holders() {
@@ -106,48 +80,6 @@ class Lowering {
     const auto bytes = static_cast<std::int64_t>(boundary_bytes(s_.model, s_.plan, s_.train.sequence));
     for (bool near : {false, true})
       send_cost_[near] = maker_.single(Kind::send_f, {{"send", SendRecv{bytes, near}}}, Group::column).first;
-  }
-
-  // ---- gangs ----
-
-  UsesId gang_uses(const std::vector<std::uint32_t>& members) {
-    std::vector<Use> uses;
-    for (std::uint32_t m : members)
-      for (RankResource r : {hbm, nvlink, nic_out, nic_in, power}) uses.push_back(use(lanes_[m], r));
-    return graph_.uses(uses);
-  }
-
-  // The gangs of one kind that the ranks of a pipeline rank take part in, each once.
-  const std::vector<Gang>& gangs(Group kind, std::int64_t r) {
-    const auto key = std::make_pair(kind, r);
-    if (const auto it = gangs_.find(key); it != gangs_.end()) return it->second;
-    std::map<std::uint32_t, std::set<std::uint32_t>> by_group;
-    for (std::uint32_t i = begin(r); i < end(r); ++i) by_group[layout_.group(kind, folding_.rank[i])];
-    for (std::int64_t rank = 0; rank < layout_.ranks(); ++rank)
-      if (const auto it = by_group.find(layout_.group(kind, rank)); it != by_group.end())
-        it->second.insert(folding_.stands_for[at(rank)]);
-    std::set<std::vector<std::uint32_t>> distinct;
-    for (const auto& [group, members] : by_group) distinct.insert({members.begin(), members.end()});
-    std::vector<Gang>& made = gangs_[key];
-    for (const auto& members : distinct) {
-      made.push_back({static_cast<std::uint32_t>(out_.gangs.size()), gang_uses(members)});
-      out_.gangs.push_back(members);
-    }
-    return made;
-  }
-
-  // A pipeline send holds the sender's way out and the receiver's way in; its share of HBM (under 3 % of the peak at
-  // 50 GB/s) is left out, so that it couples no more than two ranks.
-  Gang send_gang(std::uint32_t from, std::uint32_t to) {
-    const auto [it, fresh] = send_gangs_.try_emplace({from, to});
-    if (fresh) {
-      const bool near = layout_.same_node(folding_.rank[from], out_.ranks[to].rank);
-      const std::array<Use, 2> uses{use(lanes_[from], near ? nvlink : nic_out),
-                                    use(lanes_[to], near ? nvlink : nic_in)};
-      it->second = {static_cast<std::uint32_t>(out_.gangs.size()), graph_.uses(uses)};
-      out_.gangs.push_back({from, to});
-    }
-    return it->second;
   }
 
   // ---- ops ----
@@ -248,9 +180,9 @@ class Lowering {
   template <class Visit>
   void for_each_actor(Group group, std::int64_t r, const Visit& visit) {
     if (group == Group::none) {
-      for (std::uint32_t i = begin(r); i < end(r); ++i) visit(i, lanes_[i].compute_uses, std::span(&i, 1));
+      for (std::uint32_t i = begin(r); i < end(r); ++i) visit(i, ranks_.compute_uses(i), std::span(&i, 1));
     } else {
-      for (const Gang& g : gangs(group, r)) visit(g.index, g.uses, std::span(out_.gangs[g.index]));
+      for (const Gang& g : ranks_.gangs(group, r)) visit(g.index, g.uses, std::span(out_.gangs[g.index]));
     }
   }
 
@@ -270,7 +202,7 @@ class Lowering {
   OpId send(std::uint32_t from, std::int64_t to, std::uint32_t k, Half half, OpId output) {
     const std::int64_t rank = folding_.rank[from];
     const std::int64_t partner = to * layout_.stage_ranks() + rank % layout_.stage_ranks();
-    const Gang g = send_gang(from, folding_.stands_for[at(partner)]);
+    const Gang g = ranks_.send(from, folding_.stands_for[at(partner)]);
     before_.insert(before_.end(), {output, lanes_[from].comm});
     const Tag tag{g.index, k, 0, half == F ? Kind::send_f : Kind::send_b, true};
     return lanes_[from].comm = emit(send_cost_[layout_.same_node(rank, partner)], g.uses, tag);
@@ -300,7 +232,7 @@ class Lowering {
       const double elements = group == Group::dense ? w.dense + w.exact : w.experts;
       if (elements == 0 || layout_.size(group) == 1) continue;
       const CostId cost = weight_cost(kind, stage, group, elements);
-      for (const Gang& g : gangs(group, r)) {
+      for (const Gang& g : ranks_.gangs(group, r)) {
         for (std::uint32_t m : out_.gangs[g.index]) before_.push_back(lanes_[m].zero), needs(m);
         const OpId op = emit(cost, g.uses, {g.index, past_end(r), 0, kind, true});
         for (std::uint32_t m : out_.gangs[g.index]) lanes_[m].zero = op, made(m, op);
@@ -349,14 +281,14 @@ class Lowering {
   void optimize() {
     const auto norm = maker_.single(
         Kind::collective, {{"norm", AllReduce{4, layout_.ranks(), layout_.per_node(Group::world)}}}, Group::world);
-    const Gang all = gangs(Group::world, 0).front();
+    const Gang all = ranks_.gangs(Group::world, 0).front();
     for (const RankLanes& l : lanes_) before_.insert(before_.end(), {l.compute, l.comm, l.zero});
     const OpId clipped = emit(norm.first, all.uses, {all.index, past_end(0), 0, Kind::collective, true});
     for (std::int64_t r = 0; r < layout_.pp; ++r) {
       const auto update = maker_.single(Kind::optimizer, {{"adamw", AdamW{shard(r)}}}, Group::none);
       for (std::uint32_t i = begin(r); i < end(r); ++i) {
         before_.push_back(clipped);
-        lanes_[i].compute = emit(update.first, lanes_[i].compute_uses, {i, past_end(r), 0, Kind::optimizer, false});
+        lanes_[i].compute = emit(update.first, ranks_.compute_uses(i), {i, past_end(r), 0, Kind::optimizer, false});
         lanes_[i].zero = kNone;
       }
     }
@@ -384,17 +316,15 @@ class Lowering {
   const Scenario& s_;
   Layout layout_;
   Folding folding_;
-  std::vector<StageLayers> stages_;
   TrainStep out_;
   GraphBuilder graph_;
+  Ranks ranks_;
+  std::vector<StageLayers> stages_;
   ChunkMaker maker_;
   std::size_t micro_batches_ = 0;
-  std::vector<std::uint32_t> begin_;  ///< by pipeline rank: its first simulated rank
-  std::vector<RankLanes> lanes_;      ///< by simulated rank
+  std::vector<RankLanes> lanes_;  ///< by simulated rank
   std::vector<std::array<std::int64_t, 2>> holder_;
   std::array<CostId, 2> send_cost_{};
-  std::map<std::pair<Group, std::int64_t>, std::vector<Gang>> gangs_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, Gang> send_gangs_;
   std::map<std::tuple<Step, std::int64_t, std::int64_t>, Chunk> chunks_;
   std::map<std::tuple<Kind, std::int64_t, Group>, CostId> weight_costs_;
   std::array<std::vector<std::vector<OpId>>, 2> sent_;  ///< by half, stage and micro-batch: by rank
