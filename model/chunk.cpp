@@ -129,19 +129,24 @@ const ChunkMaker::Stage& ChunkMaker::stage(std::int64_t index, bool overlapped) 
 class ChunkMaker::Weaver {
  public:
   enum Half { F, B };
+  /// `serial`: nothing overlaps, so that communication also waits for weight gradients.
+  explicit Weaver(bool serial) : serial_(serial) {}
   /// The segment needs what its half has made so far, and makes what comes next.
-  void add(Half half, const Lane& lane) { at_[half] = append(lane, at_[half], first_[half]); }
+  void add(Half half, const Lane& lane) { at_[half] = made_[half] = append(lane, at_[half], first_[half]); }
   void add(Half half, const std::vector<Lane>& lanes) {
     for (const Lane& l : lanes) add(half, l);
   }
   /// A weight gradient: needs the backward's data, makes nothing that anyone waits for.
-  void add_weight(const Lane& lane) { append(lane, at_[B], unused_); }
+  void add_weight(const Lane& lane) {
+    const std::int32_t end = append(lane, at_[B], unused_);
+    if (serial_) at_[B] = end;
+  }
   void add_weight(const std::vector<Lane>& lanes) {
     for (const Lane& l : lanes) add_weight(l);
   }
   Chunk done() && {
     chunk_.first_f = first_[F], chunk_.first_b = first_[B];
-    chunk_.last_f = at_[F], chunk_.last_b = at_[B];
+    chunk_.last_f = made_[F], chunk_.last_b = made_[B];
     return std::move(chunk_);
   }
 
@@ -158,12 +163,15 @@ class ChunkMaker::Weaver {
     return after;
   }
   Chunk chunk_;
-  std::array<std::int32_t, 2> first_{-1, -1}, at_{-1, -1};
+  bool serial_;
+  std::array<std::int32_t, 2> first_{-1, -1};
+  std::array<std::int32_t, 2> at_{-1, -1};    // what the next segment waits for
+  std::array<std::int32_t, 2> made_{-1, -1};  // what the next stage will be sent
   std::int32_t unused_ = 0;
 };
 
 Chunk ChunkMaker::forward(std::int64_t index) {
-  Weaver w;
+  Weaver w(true);
   for (const Layer& l : stage(index, false).forward) {
     w.add(Weaver::F, l.before_f);
     for (const Lane* lane : {&l.attn_f, &l.dispatch_f, &l.mlp_f, &l.combine_f}) w.add(Weaver::F, *lane);
@@ -173,7 +181,7 @@ Chunk ChunkMaker::forward(std::int64_t index) {
 }
 
 Chunk ChunkMaker::backward(std::int64_t index, bool inputs, bool weights) {
-  Weaver w;
+  Weaver w(true);
   const auto input = [&](const auto& lane) {
     if (inputs) w.add(Weaver::B, lane);
   };
@@ -193,7 +201,7 @@ Chunk ChunkMaker::backward(std::int64_t index, bool inputs, bool weights) {
 // communication lane: DISPATCH(F) DISPATCH(B) COMBINE(F) COMBINE(B of the next).
 Chunk ChunkMaker::overlapped(std::int64_t stage_f, std::int64_t stage_b) {
   const Stage &f = stage(stage_f, true), &b = stage(stage_b, true);
-  Weaver w;
+  Weaver w(false);
   const auto enter = [&](std::size_t k) {
     if (k < b.backward.size()) w.add(Weaver::B, b.backward[k].before_b), w.add_weight(b.backward[k].before_w);
     if (k < f.forward.size()) w.add(Weaver::F, f.forward[k].before_f), w.add(Weaver::F, f.forward[k].attn_f);

@@ -45,7 +45,7 @@ class ChunkMaker {
   ChunkMaker(const Scenario& s, const std::vector<StageLayers>& stages, GraphBuilder& graph,
              std::vector<Segment>& segments);
   Chunk forward(std::int64_t stage);
-  /// B and W of a whole stage, or one of them.
+  /// B and W of a whole stage, or one of them. Outside an overlapped pair compute has all SMs, so nothing overlaps.
   Chunk backward(std::int64_t stage, bool inputs, bool weights);
   /// F of one stage beside B and W of another (arXiv 2412.19437, Fig. 4).
   Chunk overlapped(std::int64_t stage_f, std::int64_t stage_b);
