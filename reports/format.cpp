@@ -60,7 +60,10 @@ std::string flops_text(double n) {
   return n == 0 ? "0 FLOP" : scaled(n, scales, 4);
 }
 
-std::string percent_text(double fraction) { return printed(fraction * 100, 1) + " %"; }
+// What rounds to nothing has no sign.
+std::string percent_text(double fraction) {
+  return printed(std::abs(fraction) < 0.0005 ? 0 : fraction * 100, 1) + " %";
+}
 
 std::string metric_text(std::string_view metric, double value) {
   if (ends(metric, "per_s")) return count_text(value);

@@ -109,7 +109,7 @@ std::string expectations(const Scenario& s, const Metrics& m, bool colour) {
     std::string verdict = o.met() ? inked("met", Ink::green, colour) : inked("missed", Ink::red, colour);
     if (!o.checked()) verdict = "compared";
     t.row({e.metric, metric_text(e.metric, o.forecast), metric_text(e.metric, e.value),
-           (o.error > 0 ? "+" : "") + percent_text(o.error), o.checked() ? percent_text(e.within) : "", verdict,
+           (o.error >= 0.0005 ? "+" : "") + percent_text(o.error), o.checked() ? percent_text(e.within) : "", verdict,
            e.source});
   }
   return t.text();

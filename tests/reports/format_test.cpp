@@ -17,6 +17,8 @@ TEST_CASE("numbers are printed with four significant digits and a unit", "[repor
   CHECK(count_text(32.5) == "32.50");
   CHECK(flops_text(2448e9) == "2.448 TFLOP");
   CHECK(percent_text(0.4371) == "43.7 %");
+  CHECK(percent_text(-0.0004) == "0.0 %");
+  CHECK(percent_text(-0.0006) == "-0.1 %");
 }
 
 TEST_CASE("rounding up to the next power of ten does not add a digit", "[reports][format]") {
