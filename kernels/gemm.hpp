@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 struct CUstream_st;
 
@@ -23,9 +24,12 @@ struct Tile {
   int bn = 0;         ///< columns of D per CTA
   int multicast = 1;  ///< 2: two CTAs side by side along n share the rows of A through TMA multicast
   int split = 1;      ///< CTAs of a cluster that share K and add up through distributed shared memory
+  int turns = 0;      ///< order of the two consumer warpgroups: 0 free, 1 issue in turn, 2 run in turn
   bool operator==(const Tile&) const = default;
 };
 std::string describe(const Tile& tile);
+/// Those that `gemm` may be asked for.
+std::vector<Tile> compiled_tiles();
 
 /// D[m,n] (BF16) = A[m,k] B[n,k]^T.
 struct GemmArgs {

@@ -98,8 +98,11 @@ std::string describe(const Tile& tile) {
   std::string text = std::to_string(tile.bm) + "x" + std::to_string(tile.bn);
   if (tile.multicast > 1) text += " multicast " + std::to_string(tile.multicast);
   if (tile.split > 1) text += " split " + std::to_string(tile.split);
+  if (tile.turns > 0) text += " turns " + std::to_string(tile.turns);
   return text;
 }
+
+std::vector<Tile> compiled_tiles() { return {kDense.begin(), kDense.end()}; }
 
 Tile choose_tile(const GemmArgs& args, int sms) {
   if (args.tile.bm > 0) return args.tile;

@@ -1,0 +1,109 @@
+// From accumulators to D. Stores go straight from registers: a transpose within each quad of lanes makes 16-byte
+// pieces, so no shared memory is needed (its 64 KB are a fourth pipeline stage) and row and column tails are plain
+// predicates.
+#pragma once
+#include <cuda_bf16.h>
+
+#include "kernels/device.cuh"
+#include "kernels/tile_config.cuh"
+
+namespace railcast::kernels {
+
+__device__ inline std::uint32_t pack(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+/// Lanes 4i..4i+3 hold a 4x4 matrix, one row each; afterwards one column each.
+__device__ inline void transpose_quad(std::uint32_t (&w)[4], int lane) {
+#pragma unroll
+  for (int bit = 1; bit <= 2; bit *= 2) {
+    const bool upper = (lane & bit) != 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if ((i & bit) != 0) continue;
+      const std::uint32_t received = __shfl_xor_sync(~0U, upper ? w[i] : w[i | bit], bit);
+      w[i] = upper ? received : w[i];
+      w[i | bit] = upper ? w[i | bit] : received;
+    }
+  }
+}
+
+/// BF16 rows r and r + 8 of a band.
+template <class C>
+__device__ void store_bf16(const GemmParams& p, const Work& w, const Lane& me, int band,
+                           const float (&sum)[C::kColumns / 2]) {
+  constexpr int kEights = C::kColumns / 8;
+  auto* d = static_cast<__nv_bfloat16*>(p.d);
+#pragma unroll
+  for (int j = 0; j < kEights; j += 4) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      std::uint32_t words[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        words[i] = j + i < kEights ? pack(sum[4 * min(j + i, kEights - 1) + 2 * half],
+                                          sum[4 * min(j + i, kEights - 1) + 2 * half + 1])
+                                   : 0;
+      transpose_quad(words, me.lane);
+      const int row = w.row + band * kBand + me.row + 8 * half, eight = j + me.lane % 4;
+      const int column = w.column + 8 * eight;
+      if (row < w.limit && eight < kEights && column < p.n)
+        *reinterpret_cast<uint4*>(d + static_cast<std::int64_t>(row) * p.n + column) =
+            make_uint4(words[0], words[1], words[2], words[3]);
+    }
+  }
+}
+
+/// FP32 rows r and r + 8 added to D: even lanes add row r, odd ones r + 8, four columns each. Every element is added to
+/// once per launch, so the result does not depend on the order.
+template <class C>
+__device__ void add_fp32(const GemmParams& p, const Work& w, const Lane& me, int band,
+                         const float (&sum)[C::kColumns / 2]) {
+  const bool odd = (me.lane & 1) != 0;
+  const int row = w.row + band * kBand + me.row + (odd ? 8 : 0);
+  float* d = static_cast<float*>(p.d) + (static_cast<std::int64_t>(w.group) * p.m + row) * p.n;
+#pragma unroll
+  for (int j = 0; j < C::kColumns / 8; ++j) {
+    const float x = __shfl_xor_sync(~0U, odd ? sum[4 * j] : sum[4 * j + 2], 1);
+    const float y = __shfl_xor_sync(~0U, odd ? sum[4 * j + 1] : sum[4 * j + 3], 1);
+    const int column = w.column + 8 * j + me.lane % 4 / 2 * 4;
+    const float4 v =
+        odd ? make_float4(x, y, sum[4 * j + 2], sum[4 * j + 3]) : make_float4(sum[4 * j], sum[4 * j + 1], x, y);
+    if (row < w.limit && column < p.n) add_to_global(d + column, v.x, v.y, v.z, v.w);
+  }
+}
+
+/// Split K: the CTAs of the cluster lay their sums in shared memory (the ring's, empty by now), and each adds up every
+/// split-th group of 8 columns in rank order, so that the result is the same in every run, and stores it.
+template <class C>
+__device__ void add_up_cluster(const GemmParams& p, const Work& w, std::uint32_t buffer, const Lane& me, int rank,
+                               float (&sum)[C::kBands][C::kColumns / 2]) {
+  constexpr int kEights = C::kColumns / 8, kConsumers = C::kGroups * 128;
+  const std::uint32_t mine = buffer + threadIdx.x * 16;
+  named_barrier_sync(3, kConsumers);
+#pragma unroll
+  for (int u = 0; u < C::kBands * kEights; ++u) {
+    const float* s = &sum[u / kEights][u % kEights * 4];
+    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(mine + u * kConsumers * 16), "f"(s[0]), "f"(s[1]),
+                 "f"(s[2]), "f"(s[3])
+                 : "memory");
+  }
+  cluster_sync();
+  auto* d = static_cast<std::uint32_t*>(p.d);
+  for (int u = rank; u < C::kBands * kEights; u += p.split) {
+    float4 total = load_from_cluster(mine + u * kConsumers * 16, 0);
+    for (int r = 1; r < p.split; ++r) {
+      const float4 x = load_from_cluster(mine + u * kConsumers * 16, r);
+      total.x += x.x, total.y += x.y, total.z += x.z, total.w += x.w;
+    }
+    const int row = w.row + (u / kEights * C::kGroups + me.group) * kBand + me.row;
+    const int column = w.column + u % kEights * 8 + me.lane % 4 * 2;
+    if (column >= p.n) continue;
+    const std::int64_t at = (static_cast<std::int64_t>(row) * p.n + column) / 2;
+    if (row < w.limit) d[at] = pack(total.x, total.y);
+    if (row + 8 < w.limit) d[at + 4 * static_cast<std::int64_t>(p.n)] = pack(total.z, total.w);
+  }
+}
+
+}  // namespace railcast::kernels

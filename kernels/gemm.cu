@@ -1,0 +1,80 @@
+// gemm and grouped_gemm on the host: check, choose a tile, describe the tensors, launch.
+#include <algorithm>
+
+#include "kernels/error.hpp"
+#include "kernels/launch.hpp"
+#include "kernels/schedule.cuh"
+
+namespace railcast::kernels {
+namespace {
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// What the three kernels have in common. `rows`: rows of A and D in all groups.
+template <typename Args>
+GemmParams describe_tensors(const Args& args, const Tile& tile, std::int64_t rows, std::int64_t groups) {
+  GemmParams p{};
+  const std::int64_t k_blocks = ceil_div(args.k, 128);
+  p.a = map_codes(args.a, rows, args.k, 64);
+  p.b = map_codes(args.b, groups * args.n, args.k, tile.bn);
+  p.weight_scales = args.b_scales;
+  p.d = args.d;
+  p.m = static_cast<int>(args.m), p.n = static_cast<int>(args.n);
+  p.k_blocks = static_cast<int>(k_blocks), p.groups = static_cast<int>(groups);
+  p.raster = tile.bm == 256 ? 8 : 16;  // 2048 rows beside 66 clusters of 256 columns: about a square
+  p.multicast = tile.multicast, p.split = tile.split, p.turns = tile.turns;
+  return p;
+}
+
+std::int64_t column_tiles(std::int64_t n, const Tile& tile) { return ceil_div(ceil_div(n, tile.bn), tile.multicast); }
+
+void require_grouped_tile(const Tile& tile) {
+  if (tile.bm < 128 || tile.split > 1)
+    throw KernelError(Fault::argument,
+                      "a grouped GEMM needs a tile of 128 or 256 rows without split, got " + describe(tile));
+}
+
+}  // namespace
+
+void gemm(const GemmArgs& args, const Launch& launch) {
+  const Device device = hopper_device();
+  check(args, launch, device.sms);
+  if (args.m == 0) return;
+  const Tile tile = choose_tile(args, launch.sms > 0 ? launch.sms : device.sms);
+  GemmParams p = describe_tensors(args, tile, args.m, 1);
+  p.a_scales = map_scales(args.a_scales, args.m, p.k_blocks, args.a_scale_stride, tile.bm);
+  p.walk = Walk::dense;
+  launch_weights(tile, p, launch, device, ceil_div(args.m, tile.bm) * column_tiles(args.n, tile));
+}
+
+void grouped_gemm_contiguous(const GroupedGemmArgs& args, const Launch& launch) {
+  const Device device = hopper_device();
+  check(args, launch, device.sms);
+  if (args.m == 0) return;
+  const Tile tile = choose_tile(args, launch.sms > 0 ? launch.sms : device.sms);
+  require_grouped_tile(tile);
+  GemmParams p = describe_tensors(args, tile, args.m, args.groups);
+  p.a_scales = map_scales(args.a_scales, args.m, p.k_blocks, args.a_scale_stride, tile.bm);
+  p.map = args.block_group, p.rows = args.rows;
+  p.walk = Walk::contiguous;
+  launch_weights(tile, p, launch, device, ceil_div(args.m, 128) * column_tiles(args.n, tile));
+}
+
+void grouped_gemm_masked(const MaskedGemmArgs& args, const Launch& launch) {
+  const Device device = hopper_device();
+  check(args, launch, device.sms);
+  if (args.m == 0) return;
+  const Tile tile = choose_tile(args, launch.sms > 0 ? launch.sms : device.sms);
+  require_grouped_tile(tile);
+  const std::int64_t row_tiles = args.groups * ceil_div(args.m, tile.bm);
+  if (row_tiles > kRowTiles)
+    throw KernelError(Fault::argument, "groups * ceil(m / " + std::to_string(tile.bm) + ") must be at most " +
+                                           std::to_string(kRowTiles) + ", got " + std::to_string(row_tiles));
+  GemmParams p = describe_tensors(args, tile, args.groups * args.m, args.groups);
+  p.a_scales = map_scales(args.a_scales, args.m, args.groups * p.k_blocks, args.a_scale_stride, tile.bm);
+  p.map = args.valid_rows;
+  p.walk = Walk::masked;
+  launch_weights(tile, p, launch, device, row_tiles * column_tiles(args.n, tile));
+}
+
+}  // namespace railcast::kernels

@@ -1,0 +1,181 @@
+// Suites of the grouped GEMM. The CSV's m is rows per group: even groups as given, uneven ones U(0.7, 1.3) m (hashed).
+#include <algorithm>
+
+#include "kernels/bench.hpp"
+#include "kernels/device_array.hpp"
+#include "kernels/gemm.hpp"
+#include "kernels/gemm_check.hpp"
+#include "kernels/hash.cuh"
+#include "kernels/random.hpp"
+
+namespace railcast::kernels {
+namespace {
+
+/// Rows of each group: m, or U(0.7, 1.3) m.
+std::vector<int> rows_of_groups(std::int64_t groups, std::int64_t m, bool uneven) {
+  std::vector<int> rows;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const double factor = uneven ? 0.7 + 0.6 * static_cast<double>(unit(9, static_cast<std::uint64_t>(g))) : 1.0;
+    rows.push_back(static_cast<int>(factor * static_cast<double>(m)));
+  }
+  return rows;
+}
+
+struct Set {
+  DeviceArray<std::uint8_t> a, b, d;
+  DeviceArray<float> a_scales, b_scales;
+};
+
+/// `rows` rows of A and D, `scale_tables` scale tables of A.
+Set make_set(std::int64_t rows, std::int64_t scale_rows, std::int64_t groups, std::int64_t n, std::int64_t k,
+             std::uint32_t seed) {
+  const auto count = [](std::int64_t x) { return static_cast<std::size_t>(x); };
+  const std::int64_t k_blocks = (k + 127) / 128;
+  Set s;
+  s.a = DeviceArray<std::uint8_t>(count(rows * k)), s.b = DeviceArray<std::uint8_t>(count(groups * n * k));
+  s.d = DeviceArray<std::uint8_t>(count(2 * rows * n));
+  s.a_scales = DeviceArray<float>(count(k_blocks * scale_rows));
+  s.b_scales = DeviceArray<float>(count(groups * ((n + 127) / 128) * k_blocks));
+  fill_codes(s.a.get(), s.a.size(), 2 * seed, nullptr), fill_codes(s.b.get(), s.b.size(), 2 * seed + 1, nullptr);
+  fill_uniform(s.a_scales.get(), s.a_scales.size(), 0.005F, 0.02F, 1000 + seed, nullptr);
+  fill_uniform(s.b_scales.get(), s.b_scales.size(), 0.005F, 0.02F, 2000 + seed, nullptr);
+  return s;
+}
+
+class ContiguousWorkload : public Workload {
+ public:
+  ContiguousWorkload(std::int64_t groups, const std::vector<int>& rows, std::int64_t n, std::int64_t k, int sms,
+                     Tile tile, int sets)
+      : sms_(sms) {
+    std::vector<int> block_group;
+    for (std::size_t g = 0; g < rows.size(); ++g)
+      block_group.insert(block_group.end(), static_cast<std::size_t>((rows[g] + 127) / 128), static_cast<int>(g));
+    block_group_ = DeviceArray<int>(block_group);
+    args_.groups = groups, args_.m = static_cast<std::int64_t>(block_group.size()) * 128, args_.n = n, args_.k = k;
+    args_.a_scale_stride = args_.m, args_.block_group = block_group_.get(), args_.tile = tile;
+    for (int s = 0; s < sets; ++s)
+      sets_.push_back(make_set(args_.m, args_.m, groups, n, k, static_cast<std::uint32_t>(s)));
+    throw_unless(cudaDeviceSynchronize(), "filling the data of a grouped GEMM");
+  }
+  void run(int set, cudaStream_t stream) override { grouped_gemm_contiguous(with(set), {stream, sms_, true}); }
+  Difference check(cudaStream_t stream) override {
+    const Set& s = sets_[0];
+    GemmCheck c;
+    c.rows = args_.m, c.n = args_.n, c.k = args_.k, c.a = s.a.get(), c.b = s.b.get(), c.d = s.d.get();
+    c.a_scales = s.a_scales.get(), c.a_stride = args_.a_scale_stride, c.b_scales = s.b_scales.get();
+    c.block_group = block_group_.get();
+    poison(s.d.get(), s.d.size(), stream);
+    run(0, stream);
+    return check_gemm(c, stream);
+  }
+
+ private:
+  GroupedGemmArgs with(int set) const {
+    const Set& s = sets_[static_cast<std::size_t>(set)];
+    GroupedGemmArgs args = args_;
+    args.a = s.a.get(), args.b = s.b.get(), args.d = s.d.get();
+    args.a_scales = s.a_scales.get(), args.b_scales = s.b_scales.get();
+    return args;
+  }
+  GroupedGemmArgs args_;
+  int sms_;
+  DeviceArray<int> block_group_;
+  std::vector<Set> sets_;
+};
+
+class MaskedWorkload : public Workload {
+ public:
+  MaskedWorkload(std::int64_t groups, std::int64_t m, const std::vector<int>& rows, std::int64_t n, std::int64_t k,
+                 Tile tile, int sets)
+      : valid_rows_(rows) {
+    const int most = *std::max_element(rows.begin(), rows.end());
+    args_.groups = groups, args_.m = (most + 127) / 128 * 128, args_.n = n, args_.k = k, args_.expected_m = m;
+    args_.a_scale_stride = args_.m, args_.valid_rows = valid_rows_.get(), args_.tile = tile;
+    for (int s = 0; s < sets; ++s)
+      sets_.push_back(make_set(groups * args_.m, groups * args_.m, groups, n, k, static_cast<std::uint32_t>(s)));
+    throw_unless(cudaDeviceSynchronize(), "filling the data of a masked GEMM");
+  }
+  void run(int set, cudaStream_t stream) override { grouped_gemm_masked(with(set), {stream, 0, true}); }
+  Difference check(cudaStream_t stream) override {
+    const Set& s = sets_[0];
+    GemmCheck c;
+    c.rows = args_.groups * args_.m, c.n = args_.n, c.k = args_.k, c.a = s.a.get(), c.b = s.b.get(), c.d = s.d.get();
+    c.a_scales = s.a_scales.get(), c.a_stride = args_.a_scale_stride, c.b_scales = s.b_scales.get();
+    c.valid_rows = valid_rows_.get(), c.group_rows = args_.m;
+    poison(s.d.get(), s.d.size(), stream);
+    run(0, stream);
+    return check_gemm(c, stream);
+  }
+
+ private:
+  MaskedGemmArgs with(int set) const {
+    const Set& s = sets_[static_cast<std::size_t>(set)];
+    MaskedGemmArgs args = args_;
+    args.a = s.a.get(), args.b = s.b.get(), args.d = s.d.get();
+    args.a_scales = s.a_scales.get(), args.b_scales = s.b_scales.get();
+    return args;
+  }
+  MaskedGemmArgs args_;
+  DeviceArray<int> valid_rows_;
+  std::vector<Set> sets_;
+};
+
+/// What both have in common: work counted on valid rows only.
+Case grouped_case(const char* stem, const std::vector<std::int64_t>& shape, const std::vector<int>& rows) {
+  double valid = 0;
+  for (const int r : rows) valid += r;
+  const auto groups = static_cast<double>(shape[0]), n = static_cast<double>(shape[2]),
+             k = static_cast<double>(shape[3]);
+  Case c;
+  c.stem = stem, c.shape = fields({"groups", "m", "n", "k"}, {shape.begin(), shape.begin() + 4});
+  c.flops = 2 * valid * n * k;
+  c.bytes = groups * n * k + valid * k + 2 * valid * n;
+  c.set_bytes = c.bytes;
+  return c;
+}
+
+Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at) {
+  if (line.size() < at + 5) return {};
+  return {static_cast<int>(line[at]), static_cast<int>(line[at + 1]), static_cast<int>(line[at + 2]),
+          static_cast<int>(line[at + 3]), static_cast<int>(line[at + 4])};
+}
+
+}  // namespace
+
+/// Lines of --shapes: grouped_gemm_contiguous,groups,m,n,k,uneven[,bm,bn,multicast,split,turns]
+void grouped_gemm_contiguous_suite(Bench& bench) {
+  std::vector<std::vector<std::int64_t>> usual;
+  for (const auto& [groups, m] : {std::pair{4, 8192}, {8, 4096}, {32, 256}, {8, 512}})
+    for (const auto& [n, k] : {std::pair{4096, 7168}, {7168, 2048}})
+      for (const int uneven : {0, 1}) usual.push_back({groups, m, n, k, uneven});
+  for (const auto& line : bench.shapes("grouped_gemm_contiguous", usual)) {
+    const std::vector<int> rows = rows_of_groups(line.at(0), line.at(1), line.at(4) != 0);
+    Case c = grouped_case("grouped_gemm_contiguous", line, rows);
+    c.shape.emplace_back("uneven", std::to_string(line[4]));
+    const Tile tile = tile_in(line, 5);
+    c.make = [=](int sets) {
+      return std::make_unique<ContiguousWorkload>(line[0], rows, line[2], line[3], 0, tile, sets);
+    };
+    if (tile.bm > 0) c.stem = "tile " + describe(tile);
+    bench.measure(c);
+  }
+}
+
+/// Lines of --shapes: grouped_gemm_masked,groups,m,n,k[,bm,bn,multicast,split,turns]; rows are always uneven.
+void grouped_gemm_masked_suite(Bench& bench) {
+  std::vector<std::vector<std::int64_t>> usual;
+  for (const auto& [groups, m] : {std::pair{1, 1024}, {2, 512}, {4, 256}, {8, 128}, {16, 64}, {32, 64}})
+    for (const auto& [n, k] : {std::pair{4096, 7168}, {7168, 2048}}) usual.push_back({groups, m, n, k});
+  for (const auto& line : bench.shapes("grouped_gemm_masked", usual)) {
+    const std::vector<int> rows = rows_of_groups(line.at(0), line.at(1), true);
+    Case c = grouped_case("grouped_gemm_masked", line, rows);
+    const Tile tile = tile_in(line, 4);
+    c.make = [=](int sets) {
+      return std::make_unique<MaskedWorkload>(line[0], line[1], rows, line[2], line[3], tile, sets);
+    };
+    if (tile.bm > 0) c.stem = "tile " + describe(tile);
+    bench.measure(c);
+  }
+}
+
+}  // namespace railcast::kernels

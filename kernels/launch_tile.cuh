@@ -1,0 +1,47 @@
+// Launches one compiled tile.
+#pragma once
+#include <algorithm>
+#include <atomic>
+
+#include "kernels/block_gemm.cuh"
+#include "kernels/error.hpp"
+#include "kernels/launch.hpp"
+
+namespace railcast::kernels {
+
+/// Shared memory above 48 KB must be asked for once per kernel and device; this remembers for which it was.
+template <class C>
+void allow_shared_memory(const Device& device) {
+  static std::atomic<std::uint64_t> allowed{0};
+  const std::uint64_t bit = std::uint64_t{1} << (device.index % 64);
+  if ((allowed.load(std::memory_order_acquire) & bit) != 0) return;
+  throw_unless(cudaFuncSetAttribute(block_gemm<C>, cudaFuncAttributeMaxDynamicSharedMemorySize, C::kShared),
+               "asking for shared memory");
+  allowed.fetch_or(bit, std::memory_order_release);
+}
+
+template <class C>
+void launch_tile(const Tile& tile, const GemmParams& params, const Launch& launch, const Device& device,
+                 std::int64_t work) {
+  const int cluster = std::max(tile.multicast, tile.split), sms = launch.sms > 0 ? launch.sms : device.sms;
+  if (cluster > sms || (tile.split > 1 && work * tile.split > sms))
+    throw KernelError(Fault::argument, "the tile " + describe(tile) + " needs more than the " + std::to_string(sms) +
+                                           " SMs it is given");
+  allow_shared_memory<C>(device);
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeClusterDimension;
+  attributes[0].val.clusterDim.x = static_cast<unsigned>(cluster);
+  attributes[0].val.clusterDim.y = attributes[0].val.clusterDim.z = 1;
+  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[1].val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(std::min<std::int64_t>(work, sms / cluster) * cluster));
+  config.blockDim = dim3(C::kThreads);
+  config.dynamicSmemBytes = C::kShared;
+  config.stream = launch.stream;
+  config.attrs = attributes;
+  config.numAttrs = launch.overlap_prologue ? 2 : 1;
+  throw_unless(cudaLaunchKernelEx(&config, block_gemm<C>, params), "launching a GEMM");
+}
+
+}  // namespace railcast::kernels

@@ -1,0 +1,130 @@
+// Which tile of D a CTA works on next. Persistent CTAs (or clusters) take tiles t, t + clusters, ...; the order walks
+// `raster` row tiles before it moves to the next column tile, so that what runs at the same time shares rows and
+// columns in L2.
+#pragma once
+#include <cuda.h>
+
+#include <cstdint>
+
+namespace railcast::kernels {
+
+enum class Walk : int { dense, contiguous, masked, token_groups };
+
+/// Everything a launch carries; lives in constant memory as a __grid_constant__ parameter.
+struct GemmParams {
+  CUtensorMap a, b, a_scales, b_scales;  ///< b_scales: only 1x128 (wgrad)
+  const float* weight_scales;            ///< 128x128 scales [groups][ceil(n/128)][k_blocks]
+  void* d;
+  const int* map;   ///< block_group, valid_rows or k_offsets
+  const int* rows;  ///< rows in use, or null
+  int m, n, k_blocks, groups;
+  int raster, multicast, split, turns;
+  Walk walk;
+};
+
+/// One tile. Rows are global rows of A and D; `limit` is the first row not to be written.
+struct Work {
+  int row, limit, column, group, k_first, k_count, scale_row, scale_k;
+};
+
+constexpr int kRowTiles = 2048;  ///< capacity of the list of row tiles (grouped walks)
+constexpr int kGroupBits = 10;   ///< list entry: group, then the index of the row tile's first block
+
+template <int kRows, int kColumns>
+struct Schedule {
+  const GemmParams& p;
+  const std::uint32_t* list;
+  int row_tiles, column_tiles, rank;
+
+  __device__ int count() const { return row_tiles * column_tiles * (p.walk == Walk::token_groups ? p.groups : 1); }
+
+  __device__ Work at(int t) const {
+    Work w{};
+    const int per_group = row_tiles * column_tiles;
+    if (p.walk == Walk::token_groups) w.group = t / per_group, t -= w.group * per_group;
+    const int strip = t / (p.raster * column_tiles), first = strip * p.raster;
+    const int height = min(p.raster, row_tiles - first), rest = t - first * column_tiles;
+    const int row_tile = first + rest % height;
+    w.column = (rest / height * p.multicast + (p.multicast > 1 ? rank : 0)) * kColumns;
+    place_rows(w, row_tile);
+    place_k(w);
+    return w;
+  }
+
+  __device__ void place_rows(Work& w, int row_tile) const {
+    if (p.walk == Walk::dense || p.walk == Walk::token_groups) {
+      w.row = w.scale_row = row_tile * kRows, w.limit = p.m;
+      return;
+    }
+    const std::uint32_t entry = list[row_tile];
+    w.group = static_cast<int>(entry & ((1U << kGroupBits) - 1));
+    const int block = static_cast<int>(entry << 2 >> (kGroupBits + 2));
+    if (p.walk == Walk::masked) {
+      w.scale_row = block * kRows, w.row = w.group * p.m + w.scale_row;
+      w.limit = w.group * p.m + __ldg(p.map + w.group), w.scale_k = w.group * p.k_blocks;
+    } else {
+      w.row = w.scale_row = block * 128;
+      w.limit = min(w.row + (entry >> 31 != 0 ? 256 : 128), p.rows != nullptr ? __ldg(p.rows) : p.m);
+    }
+  }
+
+  __device__ void place_k(Work& w) const {
+    if (p.walk == Walk::token_groups) {
+      w.k_first = __ldg(p.map + w.group) / 128;
+      w.k_count = __ldg(p.map + w.group + 1) / 128 - w.k_first;
+    } else {
+      w.k_first = p.split > 1 ? rank * p.k_blocks / p.split : 0;
+      w.k_count = (p.split > 1 ? (rank + 1) * p.k_blocks / p.split : p.k_blocks) - w.k_first;
+    }
+  }
+};
+
+/// Row tiles of runs of blocks with the same expert: one or (256-row tiles) two 128-row blocks each. One warp; returns
+/// their number.
+template <int kRows>
+__device__ int list_contiguous(const GemmParams& p, std::uint32_t* list) {
+  const int lane = threadIdx.x % 32;
+  const int blocks = ((p.rows != nullptr ? min(__ldg(p.rows), p.m) : p.m) + 127) / 128;
+  int count = 0, carried_start = 0, carried_group = -2;
+  for (int base = 0; base < blocks; base += 32) {
+    const int block = base + lane;
+    const int group = block < blocks ? __ldg(p.map + block) : -1;
+    const int next = block + 1 < blocks ? __ldg(p.map + block + 1) : -1;
+    int previous = __shfl_up_sync(~0U, group, 1);
+    if (lane == 0) previous = carried_group;
+    const unsigned starts = __ballot_sync(~0U, group != previous) & (~0U >> (31 - lane));
+    const int run = starts != 0 ? base + 31 - __clz(static_cast<int>(starts)) : carried_start;
+    const bool tile = group >= 0 && (block - run) % (kRows == 256 ? 2 : 1) == 0;
+    const unsigned tiles = __ballot_sync(~0U, tile);
+    const bool two = kRows == 256 && next == group;
+    if (tile)
+      list[count + __popc(tiles & ((1U << lane) - 1))] =
+          static_cast<unsigned>(group) | static_cast<unsigned>(block) << kGroupBits | (two ? 1U << 31 : 0U);
+    count += __popc(tiles);
+    carried_start = __shfl_sync(~0U, run, 31), carried_group = __shfl_sync(~0U, group, 31);
+  }
+  return count;
+}
+
+/// Row tiles of each group's valid rows. One warp; returns their number.
+template <int kRows>
+__device__ int list_masked(const GemmParams& p, std::uint32_t* list) {
+  const int lane = threadIdx.x % 32;
+  int count = 0;
+  for (int base = 0; base < p.groups; base += 32) {
+    const int group = base + lane;
+    const int tiles = group < p.groups ? (min(__ldg(p.map + group), p.m) + kRows - 1) / kRows : 0;
+    int before = tiles;
+#pragma unroll
+    for (int step = 1; step < 32; step *= 2) {
+      const int other = __shfl_up_sync(~0U, before, step);
+      if (lane >= step) before += other;
+    }
+    for (int i = 0; i < tiles; ++i)
+      list[count + before - tiles + i] = static_cast<unsigned>(group) | static_cast<unsigned>(i) << kGroupBits;
+    count += __shfl_sync(~0U, before, 31);
+  }
+  return count;
+}
+
+}  // namespace railcast::kernels

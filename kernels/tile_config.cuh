@@ -1,0 +1,43 @@
+// A compiled tile, and where a thread stands in it.
+#pragma once
+#include <cstdint>
+
+#include "kernels/schedule.cuh"
+
+namespace railcast::kernels {
+
+constexpr int kStep = 128;            ///< depth of one pipeline stage: one scale block
+constexpr int kBand = 64;             ///< rows of one wgmma
+constexpr int kSharedLimit = 232448;  ///< bytes of shared memory a CTA may have
+
+/// A compiled tile. kTokens: both operands carry 1x128 scales and D is FP32, added to (wgrad).
+template <int kRows_, int kColumns_, bool kTokens_>
+struct TileConfig {
+  static constexpr int kRows = kRows_, kColumns = kColumns_;
+  static constexpr bool kTokens = kTokens_;
+  static constexpr int kGroups = kRows >= 128 ? 2 : 1;  // consumer warpgroups
+  static constexpr int kBands = kRows / kBand / kGroups;
+  static constexpr int kThreads = (kGroups + 1) * 128;
+  static constexpr int kABytes = kRows * kStep, kBBytes = kColumns * kStep;
+  static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
+  static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
+  static constexpr int kList = kRows >= 128 ? kRowTiles : 1;  // grouped walks need at least 128 rows
+  static constexpr int kOther = 1024 + 256;                   // alignment, barriers
+  static constexpr int kFit = (kSharedLimit - kOther - kList * 4 - 64) / kStageBytes;
+  static constexpr int kStages = kFit < 8 ? kFit : 8;
+  static constexpr int kShared = kStages * kStageBytes + kOther;  // dynamic
+  // 128x128 scale blocks that a tile may touch in n
+  static constexpr int kWeightScales = kColumns == 128 ? 1 : kColumns <= 136 ? 2 : 3;
+};
+
+/// What a consumer thread knows of itself. row: its first row within a band.
+struct Lane {
+  int group, warp, lane, row;
+  __device__ Lane()
+      : group(__shfl_sync(~0U, static_cast<int>(threadIdx.x / 128), 0)),
+        warp(__shfl_sync(~0U, static_cast<int>(threadIdx.x / 32 % 4), 0)),
+        lane(static_cast<int>(threadIdx.x % 32)),
+        row(warp * 16 + lane / 4) {}
+};
+
+}  // namespace railcast::kernels

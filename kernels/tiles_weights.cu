@@ -1,0 +1,18 @@
+// The compiled tiles of gemm and grouped_gemm (B with 128x128 scales, BF16 out).
+#include "kernels/launch_tile.cuh"
+
+namespace railcast::kernels {
+
+void launch_weights_128(const Tile& tile, const GemmParams& params, const Launch& launch, const Device& device,
+                        std::int64_t work);
+
+void launch_weights(const Tile& tile, const GemmParams& params, const Launch& launch, const Device& device,
+                    std::int64_t work) {
+  if (tile.bm == 256 && tile.bn == 128)
+    return launch_tile<TileConfig<256, 128, false>>(tile, params, launch, device, work);
+  if (tile.bm == 256 && tile.bn == 112)
+    return launch_tile<TileConfig<256, 112, false>>(tile, params, launch, device, work);
+  launch_weights_128(tile, params, launch, device, work);
+}
+
+}  // namespace railcast::kernels
