@@ -27,7 +27,7 @@ std::vector<ChunkMaker::Piece> ChunkMaker::pieces(Kind kind, const Works& works,
   std::vector<Piece> made;
   for (const Part& p : cost_parts(works, *scenario_.costs, sms)) {
     const bool inside = p.group != Group::none && !is_communication(kind);
-    made.push_back({graph_.cost(p.cost), p.group});
+    made.push_back({graph_.cost(p.cost), p.group, false});
     segments_.push_back({inside ? Kind::collective : kind, 0, p.by_provenance});
   }
   return made;
@@ -39,30 +39,64 @@ std::pair<CostId, Group> ChunkMaker::single(Kind kind, const Works& works, Group
   return {graph_.cost(parts.at(0).cost), group};
 }
 
-// Layers of one kind (dense or MoE) cost the same: each is costed once.
-ChunkMaker::Layer ChunkMaker::layer(std::int64_t index, bool overlapped) {
-  auto& known = layers_[overlapped];
-  const bool moe = scenario_.model.moe(index);
-  auto it = std::ranges::find(known, moe, &std::pair<bool, Layer>::first);
-  if (it == known.end()) {
-    const Machine& m = scenario_.machine;
-    LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
-    load_experts(w, scenario_.train.expert_imbalance);
-    const std::int64_t comm = std::clamp<std::int64_t>(scenario_.plan.comm_sms, 1, m.sms);
-    const std::int64_t sms = overlapped && moe ? m.sms - scenario_.plan.comm_sms : m.sms;
-    const auto lane = [&](Kind k, const Works& works) {
-      return Lane{k, 0, pieces(k, works, is_communication(k) ? comm : sms)};
-    };
-    Layer made;
-    made.attn_f = lane(Kind::attn_f, w.attn_f), made.dispatch_f = lane(Kind::dispatch_f, w.dispatch_f);
-    made.mlp_f = lane(Kind::mlp_f, w.mlp_f), made.combine_f = lane(Kind::combine_f, w.combine_f);
-    made.combine_b = lane(Kind::combine_b, w.combine_b), made.mlp_b = lane(Kind::mlp_b, w.mlp_b);
-    made.mlp_w = lane(Kind::mlp_w, w.mlp_w), made.dispatch_b = lane(Kind::dispatch_b, w.dispatch_b);
-    made.attn_b = lane(Kind::attn_b, w.attn_b), made.attn_w = lane(Kind::attn_w, w.attn_w);
-    known.emplace_back(moe, std::move(made));
-    it = known.end() - 1;
+// One cost per expert-parallel position, next to each other. An exchange takes as long as the busiest position's.
+std::vector<ChunkMaker::Piece> ChunkMaker::loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w,
+                                                         const std::vector<double>& loads, std::int64_t sms) {
+  const auto loaded = [&](double load) {
+    LayerWork own = w;
+    load_experts(own, load);
+    return own.*segment;
+  };
+  if (is_communication(kind)) return pieces(kind, loaded(*std::ranges::max_element(loads)), sms);
+  std::vector<Parts> by_position;
+  for (double load : loads) by_position.push_back(cost_parts(loaded(load), *scenario_.costs, sms));
+  std::vector<Piece> made;
+  for (std::size_t part = 0; part < by_position[0].size(); ++part) {
+    const bool inside = by_position[0][part].group != Group::none;
+    made.push_back({static_cast<CostId>(segments_.size()), by_position[0][part].group, true});
+    for (const Parts& parts : by_position) {
+      graph_.cost(parts[part].cost);
+      segments_.push_back({inside ? Kind::collective : kind, 0, parts[part].by_provenance});
+    }
   }
-  Layer l = it->second;
+  return made;
+}
+
+ChunkMaker::Layer ChunkMaker::make_layer(std::int64_t index, bool overlapped, const std::vector<double>& loads) {
+  const Machine& m = scenario_.machine;
+  LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
+  if (loads.empty()) load_experts(w, scenario_.train.expert_imbalance);
+  const std::int64_t comm = std::clamp<std::int64_t>(scenario_.plan.comm_sms, 1, m.sms);
+  const std::int64_t sms = overlapped && scenario_.model.moe(index) ? m.sms - scenario_.plan.comm_sms : m.sms;
+  const auto lane = [&](Kind k, Works LayerWork::*segment) {
+    const std::int64_t own = is_communication(k) ? comm : sms;
+    const bool apart = !loads.empty() && k != Kind::attn_f && k != Kind::attn_b && k != Kind::attn_w;
+    return Lane{k, 0, apart ? loaded_pieces(k, segment, w, loads, own) : pieces(k, w.*segment, own)};
+  };
+  Layer l;
+  l.attn_f = lane(Kind::attn_f, &LayerWork::attn_f), l.dispatch_f = lane(Kind::dispatch_f, &LayerWork::dispatch_f);
+  l.mlp_f = lane(Kind::mlp_f, &LayerWork::mlp_f), l.combine_f = lane(Kind::combine_f, &LayerWork::combine_f);
+  l.combine_b = lane(Kind::combine_b, &LayerWork::combine_b), l.mlp_b = lane(Kind::mlp_b, &LayerWork::mlp_b);
+  l.mlp_w = lane(Kind::mlp_w, &LayerWork::mlp_w), l.dispatch_b = lane(Kind::dispatch_b, &LayerWork::dispatch_b);
+  l.attn_b = lane(Kind::attn_b, &LayerWork::attn_b), l.attn_w = lane(Kind::attn_w, &LayerWork::attn_w);
+  return l;
+}
+
+// Layers of one kind (dense or MoE) with equal loads cost the same: each is costed once.
+ChunkMaker::Layer ChunkMaker::layer(std::int64_t index, bool overlapped) {
+  const auto& all_loads = scenario_.train.expert_loads;
+  const bool moe = scenario_.model.moe(index);
+  const bool loaded = moe && static_cast<std::size_t>(index) < all_loads.size();
+  const std::vector<double> loads = loaded ? all_loads[static_cast<std::size_t>(index)] : std::vector<double>{};
+  auto& known = layers_[overlapped];
+  Layer l;
+  if (!loads.empty()) {
+    l = make_layer(index, overlapped, loads);
+  } else {
+    auto it = std::ranges::find(known, moe, &std::pair<bool, Layer>::first);
+    if (it == known.end()) it = known.insert(it, {moe, make_layer(index, overlapped, {})});
+    l = it->second;
+  }
   for (Lane* lane : {&l.attn_f, &l.dispatch_f, &l.mlp_f, &l.combine_f, &l.combine_b, &l.mlp_b, &l.mlp_w, &l.dispatch_b,
                      &l.attn_b, &l.attn_w})
     lane->layer = static_cast<std::int32_t>(index);

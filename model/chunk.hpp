@@ -30,6 +30,7 @@ struct Node {
   CostId cost = 0;
   Group group = Group::none;
   bool comm_lane = false;
+  bool by_position = false;  ///< the cost of expert-parallel position p is cost + p
 };
 
 /// The ops of one instruction in an order that respects both lanes. first_*: the ops that need what the stage before
@@ -56,6 +57,7 @@ class ChunkMaker {
   struct Piece {
     CostId cost = 0;
     Group group = Group::none;
+    bool by_position = false;
   };
   struct Lane {  ///< a lane segment
     Kind kind = Kind::attn_f;
@@ -75,6 +77,9 @@ class ChunkMaker {
   class Weaver;
 
   std::vector<Piece> pieces(Kind kind, const Works& works, std::int64_t sms);
+  std::vector<Piece> loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w,
+                                   const std::vector<double>& loads, std::int64_t sms);
+  Layer make_layer(std::int64_t index, bool overlapped, const std::vector<double>& loads);
   Layer layer(std::int64_t index, bool overlapped);
   Stage make_stage(std::int64_t stage, bool overlapped);
   void add_edges(Stage& s, const StageLayers& l, bool overlapped);
@@ -84,7 +89,7 @@ class ChunkMaker {
   const std::vector<StageLayers>& stages_;
   GraphBuilder& graph_;
   std::vector<Segment>& segments_;
-  std::array<std::vector<std::pair<bool, Layer>>, 2> layers_;  ///< by overlapped: (MoE, its segments)
+  std::array<std::vector<std::pair<bool, Layer>>, 2> layers_;  ///< by overlapped: (MoE, its segments), equal loads
   std::array<std::vector<Stage>, 2> made_;
   std::array<std::vector<bool>, 2> is_made_;
 };

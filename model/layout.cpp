@@ -74,7 +74,7 @@ std::int64_t Layout::per_node(Group kind) const {
   return n;
 }
 
-Folding fold(const Layout& l, bool enabled) {
+Folding fold(const Layout& l, bool enabled, bool by_position) {
   const auto n = static_cast<std::size_t>(l.ranks());
   std::vector<std::uint32_t> colours(n);
   std::iota(colours.begin(), colours.end(), 0U);
@@ -90,7 +90,8 @@ Folding fold(const Layout& l, bool enabled) {
     }
     for (std::size_t i = 0; i < n; ++i) {
       const auto r = static_cast<std::int64_t>(i);
-      colours[i] = static_cast<std::uint32_t>(l.pp_rank(r)) * 4 + near(r, r + l.stage_ranks()) * 2 +
+      const std::int64_t position = by_position ? l.ep_position(r) : 0;
+      colours[i] = static_cast<std::uint32_t>(l.pp_rank(r) * l.ep + position) * 4 + near(r, r + l.stage_ranks()) * 2 +
                    near(r, r - l.stage_ranks());
     }
     colours = equitable_colours(std::move(colours), groupings);

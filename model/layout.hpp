@@ -22,6 +22,8 @@ struct Layout {
   std::int64_t ranks() const { return stage_ranks() * pp; }
   std::int64_t pp_rank(std::int64_t rank) const { return rank / stage_ranks(); }
   bool same_node(std::int64_t a, std::int64_t b) const { return a / gpus_per_node == b / gpus_per_node; }
+  /// Place of `rank` in its expert-parallel group.
+  std::int64_t ep_position(std::int64_t rank) const { return rank % stage_ranks() / etp % ep; }
   /// Group id of `rank`, unique within the kind.
   std::uint32_t group(Group kind, std::int64_t rank) const;
   /// How many members a group has and how many of them share a node.
@@ -34,6 +36,7 @@ struct Folding {
   std::vector<std::int64_t> rank, count;  ///< by simulated rank, in rank order
   std::vector<std::uint32_t> stands_for;  ///< by rank: index of its simulated rank
 };
-Folding fold(const Layout& l, bool enabled);
+/// `by_position`: ranks at different places of their expert-parallel groups have different work.
+Folding fold(const Layout& l, bool enabled, bool by_position = false);
 
 }  // namespace railcast

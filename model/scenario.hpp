@@ -18,6 +18,9 @@ struct TrainWorkload {
   /// Rows of the most loaded GPU's experts over the mean. Every exchange of an expert-parallel group waits for it, so
   /// each rank is given its load; 1: perfectly balanced.
   double expert_imbalance = 1;
+  /// Rows of each expert-parallel position's experts over their mean, [layer][position]; empty (or an empty row): every
+  /// rank has expert_imbalance. With loads no two positions are folded: the step waits for its slowest rank.
+  std::vector<std::vector<double>> expert_loads = {};
 };
 
 /// A figure that the scenario must produce.

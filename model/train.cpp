@@ -30,7 +30,7 @@ class Lowering {
   Lowering(const Scenario& s, bool folded)
       : s_(s),
         layout_(s),
-        folding_(fold(layout_, folded)),
+        folding_(fold(layout_, folded, !s.train.expert_loads.empty())),
         ranks_(layout_, folding_, graph_, out_.gangs),
         stages_(split_layers(s.model, s.plan, s.train.sequence)),
         maker_(s, stages_, graph_, out_.segments) {
@@ -171,7 +171,8 @@ class Lowering {
       for_each_actor(n.group, r, [&](std::uint32_t who, UsesId uses, std::span<const std::uint32_t> members) {
         tag.who = who;
         for (std::uint32_t m : members) needs(m);
-        const OpId op = emit(n.cost, uses, tag);
+        const std::int64_t position = n.by_position ? layout_.ep_position(folding_.rank[members.front()]) : 0;
+        const OpId op = emit(n.cost + static_cast<CostId>(position), uses, tag);
         for (std::uint32_t m : members) made(m, op);
       });
     }

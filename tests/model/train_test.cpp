@@ -103,6 +103,21 @@ TEST_CASE("two lowerings are the same, op by op", "[model][train]") {
   CHECK(a.graph.successors == b.graph.successors);
 }
 
+TEST_CASE("the step waits for the most loaded expert-parallel position", "[model][train][fold]") {
+  Scenario s = toy_scenario();
+  const Time even = makespan(s, true);
+  s.train.expert_loads.assign(9, {1, 1, 1, 1});
+  CHECK(makespan(s, true) == even);
+  s.train.expert_loads.assign(9, {0.5, 0.5, 1, 2});
+  CHECK(makespan(s, true) == makespan(s, false));
+  CHECK(lower_train(s, true).ranks.size() == 16);
+  const Time skewed = makespan(s, true);
+  CHECK(skewed > even);
+  s.train.expert_loads.clear();
+  s.train.expert_imbalance = 2;  // each rank as the most loaded one: a bound
+  CHECK(skewed <= makespan(s, true));
+}
+
 TEST_CASE("an impossible plan is refused with its JSON pointer", "[model][train]") {
   Scenario s = toy_scenario();
   s.plan.ep = 3;
