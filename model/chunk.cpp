@@ -62,12 +62,8 @@ std::vector<ChunkMaker::Piece> ChunkMaker::loaded_pieces(Kind kind, Works LayerW
   return made;
 }
 
-ChunkMaker::Layer ChunkMaker::make_layer(std::int64_t index, bool overlapped, const std::vector<double>& loads) {
-  const Machine& m = scenario_.machine;
-  LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
-  if (loads.empty()) load_experts(w, scenario_.train.expert_imbalance);
-  const std::int64_t comm = std::clamp<std::int64_t>(scenario_.plan.comm_sms, 1, m.sms);
-  const std::int64_t sms = overlapped && scenario_.model.moe(index) ? m.sms - scenario_.plan.comm_sms : m.sms;
+ChunkMaker::Layer ChunkMaker::make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads) {
+  const std::int64_t comm = std::clamp<std::int64_t>(scenario_.plan.comm_sms, 1, scenario_.machine.sms);
   const auto lane = [&](Kind k, Works LayerWork::*segment) {
     const std::int64_t own = is_communication(k) ? comm : sms;
     const bool apart = !loads.empty() && k != Kind::attn_f && k != Kind::attn_b && k != Kind::attn_w;
@@ -82,19 +78,23 @@ ChunkMaker::Layer ChunkMaker::make_layer(std::int64_t index, bool overlapped, co
   return l;
 }
 
-// Layers of one kind (dense or MoE) with equal loads cost the same: each is costed once.
+// Layers that do the same work with equal loads cost the same: each kind is costed once.
 ChunkMaker::Layer ChunkMaker::layer(std::int64_t index, bool overlapped) {
+  const Machine& m = scenario_.machine;
   const auto& all_loads = scenario_.train.expert_loads;
   const bool moe = scenario_.model.moe(index);
   const bool loaded = moe && static_cast<std::size_t>(index) < all_loads.size();
   const std::vector<double> loads = loaded ? all_loads[static_cast<std::size_t>(index)] : std::vector<double>{};
-  auto& known = layers_[overlapped];
+  const std::int64_t sms = m.sms - (overlapped && moe ? scenario_.plan.comm_sms : 0);
+  LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
   Layer l;
   if (!loads.empty()) {
-    l = make_layer(index, overlapped, loads);
+    l = make_layer(w, sms, loads);
   } else {
-    auto it = std::ranges::find(known, moe, &std::pair<bool, Layer>::first);
-    if (it == known.end()) it = known.insert(it, {moe, make_layer(index, overlapped, {})});
+    load_experts(w, scenario_.train.expert_imbalance);
+    auto& known = layers_[overlapped];
+    auto it = std::ranges::find(known, w, &std::pair<LayerWork, Layer>::first);
+    if (it == known.end()) it = known.insert(it, {w, make_layer(w, sms, {})});
     l = it->second;
   }
   for (Lane* lane : {&l.attn_f, &l.dispatch_f, &l.mlp_f, &l.combine_f, &l.combine_b, &l.mlp_b, &l.mlp_w, &l.dispatch_b,
@@ -190,8 +190,8 @@ class ChunkMaker::Weaver {
       const auto position = static_cast<std::int32_t>(chunk_.nodes.size());
       if (first < 0) first = position;
       const bool inside = p.group != Group::none && !is_communication(lane.kind);
-      chunk_.nodes.push_back(
-          {inside ? Kind::collective : lane.kind, lane.layer, after, p.cost, p.group, is_communication(lane.kind)});
+      chunk_.nodes.push_back({inside ? Kind::collective : lane.kind, lane.layer, after, p.cost, p.group,
+                              is_communication(lane.kind), p.by_position});
       after = position;
     }
     return after;

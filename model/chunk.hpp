@@ -79,7 +79,7 @@ class ChunkMaker {
   std::vector<Piece> pieces(Kind kind, const Works& works, std::int64_t sms);
   std::vector<Piece> loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w,
                                    const std::vector<double>& loads, std::int64_t sms);
-  Layer make_layer(std::int64_t index, bool overlapped, const std::vector<double>& loads);
+  Layer make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads);
   Layer layer(std::int64_t index, bool overlapped);
   Stage make_stage(std::int64_t stage, bool overlapped);
   void add_edges(Stage& s, const StageLayers& l, bool overlapped);
@@ -89,7 +89,7 @@ class ChunkMaker {
   const std::vector<StageLayers>& stages_;
   GraphBuilder& graph_;
   std::vector<Segment>& segments_;
-  std::array<std::vector<std::pair<bool, Layer>>, 2> layers_;  ///< by overlapped: (MoE, its segments), equal loads
+  std::array<std::vector<std::pair<LayerWork, Layer>>, 2> layers_;  ///< by overlapped, of equal loads
   std::array<std::vector<Stage>, 2> made_;
   std::array<std::vector<bool>, 2> is_made_;
 };

@@ -15,6 +15,7 @@ struct Work {
   std::string what;
   Shape shape;
   bool recomputed = false;
+  bool operator==(const Work&) const = default;
 };
 using Works = std::vector<Work>;
 
@@ -24,6 +25,7 @@ using Works = std::vector<Work>;
 struct LayerWork {
   Works attn_f, dispatch_f, mlp_f, combine_f;
   Works combine_b, mlp_b, mlp_w, dispatch_b, attn_b, attn_w;
+  bool operator==(const LayerWork&) const = default;
 };
 LayerWork layer_work(const Transformer& t, const Plan& p, std::int64_t layer, std::int64_t sequence,
                      std::int64_t gpus_per_node);
