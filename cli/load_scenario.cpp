@@ -132,18 +132,6 @@ std::string model_path(JsonObject& o, const fs::path& scenario) {
            "no file \"" + given + "\" beside the scenario, in " + scenarios_folder() + " or in the working directory");
 }
 
-Machine read_machine(JsonObject& o, const fs::path& scenario) {
-  const std::string given = o.text("machine");
-  const fs::path beside = scenario.parent_path() / given;
-  const bool is_path = given.find('/') != std::string::npos || given.ends_with(".json");
-  try {
-    return load_machine(is_path && fs::exists(beside) ? beside.string() : given, scenarios_folder());
-  } catch (const BadInput& e) {
-    if (fs::exists(beside) || is_path) throw;
-    o.refuse("machine", e.what());
-  }
-}
-
 std::shared_ptr<const CostModel> read_costs(const Machine& m) {
   if (m.calibration.empty() || !fs::is_directory(m.calibration)) return roofline(m);
   return steady(calibrated(m, load_calibration(m.calibration)), m.steady_ratio);
@@ -162,15 +150,39 @@ Schedule schedule_named(const std::string& wanted, const std::string& file) {
   throw BadInput(file, "/plan/schedule", "no schedule \"" + wanted + "\"" + did_you_mean(wanted, schedule_names()));
 }
 
-Scenario load_scenario(const std::string& path, const std::vector<std::string>& overrides) {
+json scenario_document(const std::string& path, const std::vector<std::string>& overrides) {
   json document = read_json(path);
   for (const std::string& setting : overrides) override_key(document, setting, path);
+  return document;
+}
+
+std::vector<Expectation> scenario_expectations(JsonObject& o) {
+  std::vector<Expectation> all;
+  if (o.has("expect"))
+    for (JsonObject& e : o.objects("expect")) all.push_back(read_expectation(e));
+  return all;
+}
+
+Machine scenario_machine(JsonObject& o) {
+  const std::string given = o.text("machine");
+  const fs::path beside = fs::path(o.file()).parent_path() / given;
+  const bool is_path = given.find('/') != std::string::npos || given.ends_with(".json");
+  try {
+    return load_machine(is_path && fs::exists(beside) ? beside.string() : given, scenarios_folder());
+  } catch (const BadInput& e) {
+    if (fs::exists(beside) || is_path) throw;
+    o.refuse("machine", e.what());
+  }
+}
+
+Scenario load_scenario(const std::string& path, const std::vector<std::string>& overrides) {
+  const json document = scenario_document(path, overrides);
   JsonObject o(document, path);
   Scenario s;
   s.path = path;
   if (o.has("about")) s.about = o.text("about");
   s.model = load_model(model_path(o, path));
-  s.machine = read_machine(o, path);
+  s.machine = scenario_machine(o);
   s.nodes = o.integer("nodes", 1, kMost);
   if (s.nodes > s.machine.max_nodes)
     o.refuse("nodes", std::to_string(s.nodes) + " nodes of " + std::to_string(s.machine.gpus_per_node) +
@@ -183,8 +195,7 @@ Scenario load_scenario(const std::string& path, const std::vector<std::string>& 
         path, "/plan/comm_sms",
         std::to_string(s.plan.comm_sms) + " leaves no SM for compute; the GPU has " + std::to_string(s.machine.sms));
   s.train = read_train(o.object("workload"));
-  if (o.has("expect"))
-    for (JsonObject& e : o.objects("expect")) s.expect.push_back(read_expectation(e));
+  s.expect = scenario_expectations(o);
   o.finish();
   s.costs = read_costs(s.machine);
   return s;

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/json.hpp"
 #include "model/scenario.hpp"
 
 namespace railcast {
@@ -14,6 +15,15 @@ std::string scenarios_folder();
 /// before it is read. "model" is a path, sought beside the scenario, then in the scenarios folder; "machine" a name or
 /// a path.
 Scenario load_scenario(const std::string& path, const std::vector<std::string>& overrides = {});
+
+// What scenarios of every workload share.
+
+/// The scenario's JSON with the overrides put in.
+nlohmann::json scenario_document(const std::string& path, const std::vector<std::string>& overrides);
+/// Its "machine": a name, or a path sought beside the scenario first.
+Machine scenario_machine(JsonObject& scenario);
+/// Its "expect" list, or none. A metric's name ends in its unit.
+std::vector<Expectation> scenario_expectations(JsonObject& scenario);
 
 /// The Schedule that a name stands for; throws BadInput.
 Schedule schedule_named(const std::string& name, const std::string& file);
