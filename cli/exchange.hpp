@@ -1,4 +1,4 @@
-// Scenarios of messages over a fabric alone: "workload": {"exchange": {...}}.
+// Scenarios of messages over a fabric alone: "workload": {"exchange": {"jobs": [...]}}.
 #pragma once
 #include <string>
 #include <vector>
@@ -11,9 +11,10 @@ namespace railcast {
 
 /// One job's messages: a pattern over a run of GPUs.
 struct ExchangeJob {
-  std::string name, pattern;  ///< "all_to_all", "ring"
+  std::string name, pattern;  ///< "all_to_all" or "ring" (one step)
   std::int64_t first_gpu = 0, gpus = 0;
-  double bytes = 0, sigma = 0;  ///< per ordered pair (ring: per neighbour); spread of ln(bytes)
+  double bytes = 0;  ///< per ordered pair
+  double sigma = 0;  ///< spread of ln(bytes); 0: all equal
   std::int64_t seed = 0;
 };
 
@@ -24,9 +25,20 @@ struct ExchangeScenario {
   std::vector<Expectation> expect;
 };
 
-/// Whether the scenario's workload is an exchange. Does not check anything else.
-bool is_exchange(const RunOptions& o);
+/// Whether the scenario's workload is an exchange; nothing else is checked.
+bool is_exchange(const std::string& path, const std::vector<std::string>& overrides);
+/// Strict, as load_scenario. "fabric" keys override the machine's: nvlink, nic, latencies, nodes_per_leaf, rails,
+/// oversubscription, uplinks, spreading, cross_rail, dead_nics, slow_nics, slow_share, seed.
 ExchangeScenario load_exchange(const std::string& path, const std::vector<std::string>& overrides);
+
+struct ExchangeForecast {
+  Exchange exchange;
+  std::vector<Time> job_end;
+  std::vector<std::string> links;  ///< names of the busiest, most first
+  std::vector<double> busy;        ///< of those
+  std::int64_t messages = 0;
+};
+ExchangeForecast forecast(const ExchangeScenario& s);
 int run_exchange(const RunOptions& o);
 
 }  // namespace railcast

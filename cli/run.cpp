@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "cli/exchange.hpp"
 #include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
 #include "cli/verbs.hpp"
@@ -31,6 +32,7 @@ void write_trace(const Scenario& s, const Forecast& f, const RunOptions& o) {
 }  // namespace
 
 int run(const RunOptions& o) {
+  if (is_exchange(o.scenario, o.set)) return run_exchange(o);
   check_trace_name(o.trace);
   const Scenario s = load_scenario(o.scenario, o.set);
   if (o.no_fold) progress("simulating " + std::to_string(s.gpus()) + " ranks, op by op");

@@ -105,7 +105,7 @@ double unit(std::uint64_t x) {  // (0, 1), SplitMix64's finalizer
 
 }  // namespace
 
-Exchange exchange(const Fabric& f, const std::vector<Message>& messages) {
+Exchange deliver(const Fabric& f, const std::vector<Message>& messages) {
   check(f, messages);
   Filling filling(f, messages);
   Exchange e;

@@ -26,7 +26,7 @@ struct Exchange {
 /// to the end (a message's bottleneck stays full of the same messages until they end), so one progressive filling from
 /// the busiest link on is exact: its messages end at bytes / capacity of what earlier links left it.
 /// Throws std::invalid_argument on a message to an unknown GPU, or bytes that are negative or not finite.
-Exchange exchange(const Fabric& f, const std::vector<Message>& messages);
+Exchange deliver(const Fabric& f, const std::vector<Message>& messages);
 
 /// `bytes` from every GPU to every other.
 std::vector<Message> all_to_all(std::int64_t gpus, double bytes);
