@@ -28,6 +28,8 @@ struct Tile {
   bool operator==(const Tile&) const = default;
 };
 std::string describe(const Tile& tile);
+/// The tile in five numbers of a --shapes line from `at` on; none (bm = 0) where the line ends before.
+Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at);
 /// Those that `gemm` may be asked for.
 std::vector<Tile> compiled_tiles();
 

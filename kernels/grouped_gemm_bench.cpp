@@ -134,12 +134,6 @@ Case grouped_case(const char* stem, const std::vector<std::int64_t>& shape, cons
   return c;
 }
 
-Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at) {
-  if (line.size() < at + 5) return {};
-  return {static_cast<int>(line[at]), static_cast<int>(line[at + 1]), static_cast<int>(line[at + 2]),
-          static_cast<int>(line[at + 3]), static_cast<int>(line[at + 4])};
-}
-
 }  // namespace
 
 /// Lines of --shapes: grouped_gemm_contiguous,groups,m,n,k,uneven[,bm,bn,multicast,split,turns]

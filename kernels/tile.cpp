@@ -127,4 +127,10 @@ Tile choose_tile(const WgradArgs& args, int sms) {
   return best({0, static_cast<double>(args.m), groups, args.n, args.k / groups}, kWgrad, sms_or_all(sms));
 }
 
+Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at) {
+  if (line.size() < at + 5) return {};
+  return {static_cast<int>(line[at]), static_cast<int>(line[at + 1]), static_cast<int>(line[at + 2]),
+          static_cast<int>(line[at + 3]), static_cast<int>(line[at + 4])};
+}
+
 }  // namespace railcast::kernels

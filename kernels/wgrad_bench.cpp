@@ -86,12 +86,6 @@ Case wgrad_case(const char* stem, std::int64_t copies, std::int64_t m, std::int6
   return c;
 }
 
-Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at) {
-  if (line.size() < at + 5) return {};
-  return {static_cast<int>(line[at]), static_cast<int>(line[at + 1]), static_cast<int>(line[at + 2]),
-          static_cast<int>(line[at + 3]), static_cast<int>(line[at + 4])};
-}
-
 }  // namespace
 
 /// Lines of --shapes: wgrad,m,n,k[,bm,bn,multicast,split,turns]

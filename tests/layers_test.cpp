@@ -19,11 +19,11 @@ const std::map<std::string, Rule>& rules() {
   static const std::map<std::string, Rule> table = {
       {"sim", {{"sim/"}, {}}},
       {"model", {{"model/", "sim/"}, {}}},
-      {"reports", {{"reports/", "model/", "sim/"}, {"nlohmann/", "unistd.h"}}},
+      {"reports", {{"reports/", "model/", "sim/"}, {"nlohmann/"}}},
       {"kernels",
        {{"kernels/", "model/shapes.hpp"}, {"Eigen/", "cuda", "cooperative_groups", "cublas", "nccl", "dlfcn.h"}}},
       {"validate", {{"validate/", "reports/", "model/", "sim/"}, {}}},
-      {"cli", {{"cli/", "validate/", "reports/", "model/", "sim/"}, {"nlohmann/", "CLI/"}}},
+      {"cli", {{"cli/", "validate/", "reports/", "model/", "sim/"}, {"nlohmann/", "CLI/", "unistd.h"}}},
   };
   return table;
 }
