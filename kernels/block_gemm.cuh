@@ -157,13 +157,27 @@ __device__ void multiply(float (&part)[C::kColumns / 2], std::uint32_t a, std::u
   }
 }
 
-/// One k-step of a warpgroup: its bands of the stage, each multiplied and promoted.
+/// Gives the stage back to the producers that fill it.
+template <class C>
+__device__ void release(const GemmParams& p, std::uint32_t empty, int lane) {
+  __syncwarp();
+  if (p.multicast == 1) {
+    if (lane == 0) barrier_arrive(empty);
+  } else if (lane < 2) {
+    barrier_arrive_at(empty, lane);
+  }
+}
+
+/// One k-step of a warpgroup: its bands of the stage, each multiplied and promoted. The stage goes back to the producer
+/// as soon as the last product is there, before its promotion; where columns have scales these are read from it to the
+/// end.
 template <class C>
 __device__ void step(const GemmParams& p, const Ring<C>& ring, int stage, const Lane& me, int rows, bool busy,
                      const WeightScales<C>& weights, float (&sum)[C::kBands][C::kColumns / 2]) {
   const std::uint32_t a = ring.a + stage * C::kABytes, b = ring.b + stage * C::kBBytes;
   const std::uint32_t scales = ring.scales + stage * C::kScaleBytes;
   const int turns = (rows + C::kGroups - 1) / C::kGroups;
+  const int last = !C::kTokens && busy && me.group < rows ? (rows - 1 - me.group) / C::kGroups : -1;
 #pragma unroll
   for (int v = 0; v < C::kBands; ++v) {
     if (v >= turns) break;
@@ -182,20 +196,11 @@ __device__ void step(const GemmParams& p, const Ring<C>& ring, int stage, const 
     if constexpr (C::kTokens) {
       promote_columns<C>(sum[v], part, s0, s8, scales + (C::kRows + me.lane % 4 * 2) * 4);
     } else {
+      if (v == last) release<C>(p, ring.empty + stage * 8, me.lane);
       promote<C>(sum[v], part, s0, s8, weights);
     }
   }
-}
-
-/// Gives the stage back to the producers that fill it.
-template <class C>
-__device__ void release(const GemmParams& p, std::uint32_t empty, int lane) {
-  __syncwarp();
-  if (p.multicast == 1) {
-    if (lane == 0) barrier_arrive(empty);
-  } else if (lane < 2) {
-    barrier_arrive_at(empty, lane);
-  }
+  if (last < 0) release<C>(p, ring.empty + stage * 8, me.lane);
 }
 
 template <class C>
@@ -214,7 +219,6 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
       if constexpr (!C::kTokens) weights.turn(i, w.k_count);
       barrier_wait(ring.full + at.stage * 8, at.parity);
       step<C>(p, ring, at.stage, me, rows, busy, weights, sum);
-      release<C>(p, ring.empty + at.stage * 8, me.lane);
     }
     if constexpr (!C::kTokens) {
       if (p.split > 1) {

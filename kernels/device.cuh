@@ -24,11 +24,12 @@ __device__ inline void barrier_expect(std::uint32_t barrier, std::uint32_t bytes
 __device__ inline void barrier_arrive(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
-/// Arrives at the barrier of the same offset in another CTA of the cluster.
+/// Arrives at the barrier of the same offset in another CTA of the cluster. What it hands over is only that reads are
+/// done, so that it needs no fence at cluster scope (which costs more than the step that it ends).
 __device__ inline void barrier_arrive_at(std::uint32_t barrier, std::uint32_t rank) {
   asm volatile(
       "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
       "r"(rank)
       : "memory");
 }
