@@ -36,9 +36,10 @@ struct Cursor {
   }
 };
 
+/// Boxes of A that a stage of this tile needs: those with rows below the limit.
 template <class C>
-__device__ int bands(const Work& w) {
-  return min(C::kRows / kBand, (w.limit - w.row + kBand - 1) / kBand);
+__device__ int boxes(const Work& w) {
+  return min(C::kBoxes, (w.limit - w.row + C::kBoxRows - 1) / C::kBoxRows);
 }
 
 /// One thread: keeps the ring full.
@@ -48,29 +49,29 @@ __device__ void produce(const GemmParams& p, const Schedule<C::kRows, C::kColumn
   Cursor<C> at;
   for (int t = first; t < schedule.count(); t += stride) {
     const Work w = schedule.at(t);
-    const int rows = bands<C>(w);
+    const int needed = boxes<C>(w);
     const int b_row = w.column + (p.walk == Walk::token_groups ? 0 : w.group * p.n);
     for (int i = 0; i < w.k_count; ++i, at.advance()) {
       const std::uint32_t full = ring.full + at.stage * 8, a = ring.a + at.stage * C::kABytes;
       const std::uint32_t scales = ring.scales + at.stage * C::kScaleBytes;
       const int k_block = w.k_first + i, x = k_block * kStep;
       barrier_wait(ring.empty + at.stage * 8, at.parity ^ 1);
-      barrier_expect(full, rows * kBand * kStep + C::kBBytes + C::kScaleBytes);
-      for (int band = 0; band < rows; ++band) {
+      barrier_expect(full, needed * C::kBoxRows * kStep + C::kBBytes + C::kScaleBytes);
+      tma_load(ring.b + at.stage * C::kBBytes, &p.b, x, b_row, full);
+      for (int box = 0; box < needed; ++box) {
         if (p.multicast == 1) {
-          tma_load(a + band * kBand * kStep, &p.a, x, w.row + band * kBand, full);
-        } else if (band % 2 == schedule.rank) {
-          tma_multicast(a + band * kBand * kStep, &p.a, x, w.row + band * kBand, full, 3);
+          tma_load(a + box * C::kBoxRows * kStep, &p.a, x, w.row + box * C::kBoxRows, full);
+        } else if (box == schedule.rank) {
+          tma_multicast(a + box * C::kBoxRows * kStep, &p.a, x, w.row + box * C::kBoxRows, full, 3);
         }
       }
-      tma_load(ring.b + at.stage * C::kBBytes, &p.b, x, b_row, full);
       tma_load(scales, &p.a_scales, w.scale_row, w.scale_k + k_block, full);
       if constexpr (C::kTokens) tma_load(scales + C::kRows * 4, &p.b_scales, w.column, k_block, full);
     }
   }
 }
 
-/// The scales of B for one step: kWeightScales blocks, switching at the 8-column groups `edge` and `edge` + 16.
+/// The scales of B for one step: one 128x128 block, or two with the switch at the 8-column group `edge`.
 template <class C>
 struct WeightScales {
   const float* row[C::kWeightScales];
@@ -98,37 +99,30 @@ struct WeightScales {
   }
 };
 
-/// sum += part * (row scale * weight scale), rows r (s0) and r + 8 (s8).
-template <class C>
-__device__ void promote(float (&sum)[C::kColumns / 2], const float (&part)[C::kColumns / 2], float s0, float s8,
-                        const WeightScales<C>& b) {
-  float x0[C::kWeightScales], x8[C::kWeightScales];
-#pragma unroll
-  for (int i = 0; i < C::kWeightScales; ++i) x0[i] = s0 * b.now[i], x8[i] = s8 * b.now[i];
+/// sum += part * (row scale * weight scale), rows r (s0) and r + 8 (s8); the second scale counts from kEdge on.
+template <class C, int kEdge>
+__device__ void promote_at(float (&sum)[C::kColumns / 2], const float (&part)[C::kColumns / 2], float s0, float s8,
+                           const WeightScales<C>& b) {
+  constexpr int kLast = C::kWeightScales - 1;
+  const float x0 = s0 * b.now[0], x8 = s8 * b.now[0], y0 = s0 * b.now[kLast], y8 = s8 * b.now[kLast];
 #pragma unroll
   for (int j = 0; j < C::kColumns / 8; ++j) {
-    float y0 = x0[0], y8 = x8[0];
-    if constexpr (C::kWeightScales > 1) {
-      if (j >= b.edge) y0 = x0[1], y8 = x8[1];
-    }
-    if constexpr (C::kWeightScales > 2) {
-      if (j >= b.edge + 16) y0 = x0[2], y8 = x8[2];
-    }
-    sum[4 * j] += y0 * part[4 * j], sum[4 * j + 1] += y0 * part[4 * j + 1];
-    sum[4 * j + 2] += y8 * part[4 * j + 2], sum[4 * j + 3] += y8 * part[4 * j + 3];
+    const float z0 = j < kEdge ? x0 : y0, z8 = j < kEdge ? x8 : y8;
+    sum[4 * j] += z0 * part[4 * j], sum[4 * j + 1] += z0 * part[4 * j + 1];
+    sum[4 * j + 2] += z8 * part[4 * j + 2], sum[4 * j + 3] += z8 * part[4 * j + 3];
   }
 }
 
-/// The same where each column has its own scale: `columns` is this thread's first one in shared memory.
-template <class C>
-__device__ void promote_columns(float (&sum)[C::kColumns / 2], const float (&part)[C::kColumns / 2], float s0, float s8,
-                                std::uint32_t columns) {
-#pragma unroll
-  for (int j = 0; j < C::kColumns / 8; ++j) {
-    float x, y;
-    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x), "=f"(y) : "r"(columns + j * 32));
-    sum[4 * j] += s0 * (x * part[4 * j]), sum[4 * j + 1] += s0 * (y * part[4 * j + 1]);
-    sum[4 * j + 2] += s8 * (x * part[4 * j + 2]), sum[4 * j + 3] += s8 * (y * part[4 * j + 3]);
+/// The same for the edge that this tile has: multiples of C::kEdgeStep, and past the last column.
+template <class C, int kEdge = C::kEdgeStep>
+__device__ void promote(float (&sum)[C::kColumns / 2], const float (&part)[C::kColumns / 2], float s0, float s8,
+                        const WeightScales<C>& b) {
+  if constexpr (C::kWeightScales == 1 || kEdge >= C::kColumns / 8) {
+    promote_at<C, C::kColumns / 8>(sum, part, s0, s8, b);
+  } else if (b.edge == kEdge) {
+    promote_at<C, kEdge>(sum, part, s0, s8, b);
+  } else {
+    promote<C, kEdge + C::kEdgeStep>(sum, part, s0, s8, b);
   }
 }
 
@@ -137,88 +131,152 @@ __device__ inline float load_shared(std::uint32_t address) {
   asm volatile("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(address));
   return x;
 }
+__device__ inline float2 load_shared_pair(std::uint32_t address) {
+  float2 x;
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x.x), "=f"(x.y) : "r"(address));
+  return x;
+}
 
-/// part = A band x B, one 128-deep step: four wgmmas. With turns, the other warpgroup may issue when three are done.
+/// The scales of this thread's columns, read kAhead pairs of columns ahead of their use.
 template <class C>
-__device__ void multiply(float (&part)[C::kColumns / 2], std::uint32_t a, std::uint32_t b, int turns, int group) {
-  const std::uint64_t left = operand(a), right = operand(b);
+struct ColumnScales {
+  static constexpr int kAhead = 4;
+  float2 ring[kAhead];
+  std::uint32_t first;
+
+  __device__ explicit ColumnScales(std::uint32_t address) : first(address) {
+#pragma unroll
+    for (int j = 0; j < kAhead; ++j) ring[j] = load_shared_pair(first + j * 32);
+  }
+  __device__ float2 take(int j) {
+    const float2 x = ring[j % kAhead];
+    if (j + kAhead < C::kColumns / 8) ring[j % kAhead] = load_shared_pair(first + (j + kAhead) * 32);
+    return x;
+  }
+};
+
+/// sum += part * (row scale * column scale).
+template <class C>
+__device__ void promote_columns(float (&sum)[C::kColumns / 2], const float (&part)[C::kColumns / 2], float s0, float s8,
+                                ColumnScales<C>& columns) {
+#pragma unroll
+  for (int j = 0; j < C::kColumns / 8; ++j) {
+    const float2 x = columns.take(j);
+    sum[4 * j] += s0 * (x.x * part[4 * j]), sum[4 * j + 1] += s0 * (x.y * part[4 * j + 1]);
+    sum[4 * j + 2] += s8 * (x.x * part[4 * j + 2]), sum[4 * j + 3] += s8 * (x.y * part[4 * j + 3]);
+  }
+}
+
+/// part = A band x B (or, not fresh, added to it), one 128-deep step: four wgmmas. a, b: operands' low words.
+template <int kColumns, bool kFresh = true>
+__device__ void multiply(float (&part)[kColumns / 2], std::uint32_t a, std::uint32_t b) {
   pin(part);
   wgmma_fence();
 #pragma unroll
-  for (int k = 0; k < 3; ++k) Wgmma<C::kColumns>::step(part, left + 2 * k, right + 2 * k, k > 0);
-  wgmma_commit();
-  Wgmma<C::kColumns>::step(part, left + 6, right + 6, 1);
+  for (int k = 0; k < 4; ++k) Wgmma<kColumns>::step(part, operand(a + 2 * k), operand(b + 2 * k), !kFresh || k > 0);
   wgmma_commit();
   pin(part);
-  if (C::kGroups > 1 && turns == 1) named_barrier_arrive(2 - group, 256);
-  if (C::kGroups > 1 && turns == 2) {
-    wgmma_wait<1>();
-    named_barrier_arrive(2 - group, 256);
-  }
 }
 
-/// Gives the stage back to the producers that fill it.
+/// Where a consumer thread finds its part of stage 0: operands of its first band and of B, scales of its rows,
+/// barriers. The addresses go through a shuffle so that the compiler keeps them instead of deriving them anew in every
+/// step.
 template <class C>
-__device__ void release(const GemmParams& p, std::uint32_t empty, int lane) {
-  __syncwarp();
-  if (p.multicast == 1) {
-    if (lane == 0) barrier_arrive(empty);
-  } else if (lane < 2) {
-    barrier_arrive_at(empty, lane);
-  }
-}
+struct Reader {
+  std::uint32_t a, b, scales, columns, full, empty;
+  bool releases;  ///< one lane a warp gives the stage back, or two where two CTAs fill it
 
-/// One k-step of a warpgroup: its bands of the stage, each multiplied and promoted. The stage goes back to the producer
-/// as soon as the last product is there, before its promotion; where columns have scales these are read from it to the
-/// end.
+  __device__ Reader(const GemmParams& p, const Ring<C>& ring, const Lane& me, int rank) {
+    const std::uint32_t base = __shfl_sync(~0U, ring.a, 0);
+    a = operand_word(base + me.group * kBand * kStep), b = operand_word(base + C::kStages * C::kABytes);
+    scales = base + (ring.scales - ring.a) + (me.group * kBand + me.row) * 4;
+    columns = base + (ring.scales - ring.a) + (C::kRows + me.lane % 4 * 2) * 4;
+    full = base + (ring.full - ring.a);
+    empty = address_in(base + (ring.empty - ring.a), p.multicast > 1 ? me.lane % 2 : rank);
+    releases = me.lane < p.multicast;
+  }
+  __device__ void release(int stage) const {
+    __syncwarp();
+    if (releases) barrier_arrive_at(empty + stage * 8);
+  }
+};
+
+/// One band of one k-step: multiply, then promote into `sum`. `last`: hands the stage back as soon as the product is
+/// there; where columns have scales it is read to the end, and the caller does.
 template <class C>
-__device__ void step(const GemmParams& p, const Ring<C>& ring, int stage, const Lane& me, int rows, bool busy,
-                     const WeightScales<C>& weights, float (&sum)[C::kBands][C::kColumns / 2]) {
-  const std::uint32_t a = ring.a + stage * C::kABytes, b = ring.b + stage * C::kBBytes;
-  const std::uint32_t scales = ring.scales + stage * C::kScaleBytes;
-  const int turns = (rows + C::kGroups - 1) / C::kGroups;
-  const int last = !C::kTokens && busy && me.group < rows ? (rows - 1 - me.group) / C::kGroups : -1;
-#pragma unroll
-  for (int v = 0; v < C::kBands; ++v) {
-    if (v >= turns) break;
-    const int band = v * C::kGroups + me.group;
-    if (C::kGroups > 1 && p.turns > 0) named_barrier_sync(1 + me.group, 256);
-    if (!busy || band >= rows) {
-      if (C::kGroups > 1 && p.turns > 0) named_barrier_arrive(2 - me.group, 256);
-      continue;
-    }
-    float part[C::kColumns / 2];
-    multiply<C>(part, a + band * kBand * kStep, b, p.turns, me.group);
-    const float s0 = load_shared(scales + (band * kBand + me.row) * 4);
-    const float s8 = load_shared(scales + (band * kBand + me.row + 8) * 4);
+__device__ void step(const Reader<C>& in, int stage, int wave, bool last, const WeightScales<C>& weights,
+                     float (&sum)[C::kColumns / 2]) {
+  constexpr int kNext = C::kGroups * kBand;  // rows from this warpgroup's band to its next
+  const std::uint32_t scales = in.scales + stage * C::kScaleBytes + wave * kNext * 4;
+  float part[C::kColumns / 2];
+  multiply<C::kColumns>(part, in.a + stage * (C::kABytes / 16) + wave * kNext * kStep / 16,
+                        in.b + stage * (C::kBBytes / 16));
+  const float s0 = load_shared(scales), s8 = load_shared(scales + 32);
+  if constexpr (C::kTokens) {
+    ColumnScales<C> columns(in.columns + stage * C::kScaleBytes);
     wgmma_wait<0>();
     pin(part);
+    promote_columns<C>(sum, part, s0, s8, columns);
+  } else {
+    wgmma_wait<0>();
+    pin(part);
+    if (last) in.release(stage);
+    promote<C>(sum, part, s0, s8, weights);
+  }
+}
+
+/// All k-steps of a tile for the first kWaves bands of this warpgroup; none: only hands the stages back.
+template <class C, int kWaves>
+__device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& in, Cursor<C>& at,
+                           float (&sum)[C::kBands][C::kColumns / 2]) {
+  WeightScales<C> weights(p, w);
+  bool ready = false;  // the stage, asked for before the previous step's last promotion
+  for (int i = 0; i < w.k_count; ++i) {
+    if constexpr (!C::kTokens && kWaves > 0) weights.turn(i, w.k_count);
+    if (!ready) barrier_wait(in.full + at.stage * 8, at.parity);
+    const int stage = at.stage;
+    at.advance();
+#pragma unroll
+    for (int v = 0; v < kWaves; ++v) {
+      if (v == kWaves - 1) ready = barrier_done(in.full + at.stage * 8, at.parity);
+      step<C>(in, stage, v, v == kWaves - 1, weights, sum[v]);
+    }
+    if (C::kTokens || kWaves == 0) in.release(stage);
+  }
+}
+
+/// A tile's sums to D.
+template <class C>
+__device__ void store(const GemmParams& p, const Work& w, const Lane& me,
+                      const float (&sum)[C::kBands][C::kColumns / 2]) {
+#pragma unroll
+  for (int v = 0; v < C::kBands; ++v) {
+    const int band = v * C::kGroups + me.group;
+    if (w.row + band * kBand >= w.limit) break;
     if constexpr (C::kTokens) {
-      promote_columns<C>(sum[v], part, s0, s8, scales + (C::kRows + me.lane % 4 * 2) * 4);
+      add_fp32<C>(p, w, me, band, sum[v]);
     } else {
-      if (v == last) release<C>(p, ring.empty + stage * 8, me.lane);
-      promote<C>(sum[v], part, s0, s8, weights);
+      store_bf16<C>(p, w, me, band, sum[v]);
     }
   }
-  if (last < 0) release<C>(p, ring.empty + stage * 8, me.lane);
 }
 
 template <class C>
 __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumns>& schedule, const Ring<C>& ring,
                         int first, int stride) {
   const Lane me;
+  const Reader<C> in(p, ring, me, schedule.rank);
   Cursor<C> at;
-  if (C::kGroups > 1 && p.turns > 0 && me.group == 1) named_barrier_arrive(1, 256);  // warpgroup 0 begins
   for (int t = first; t < schedule.count(); t += stride) {
     const Work w = schedule.at(t);
-    const int rows = bands<C>(w);
-    const bool busy = w.column < p.n;
+    const bool busy = w.column < p.n;  // the second CTA of a pair may lie past the last column
     float sum[C::kBands][C::kColumns / 2] = {};
-    WeightScales<C> weights(p, w);
-    for (int i = 0; i < w.k_count; ++i, at.advance()) {
-      if constexpr (!C::kTokens) weights.turn(i, w.k_count);
-      barrier_wait(ring.full + at.stage * 8, at.parity);
-      step<C>(p, ring, at.stage, me, rows, busy, weights, sum);
+    if (!busy) {
+      accumulate<C, 0>(p, w, in, at, sum);
+    } else if (C::kBands > 1 && w.limit - w.row <= C::kGroups * kBand) {
+      accumulate<C, 1>(p, w, in, at, sum);
+    } else {
+      accumulate<C, C::kBands>(p, w, in, at, sum);
     }
     if constexpr (!C::kTokens) {
       if (p.split > 1) {
@@ -226,17 +284,7 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
         continue;
       }
     }
-    if (!busy || w.k_count == 0) continue;
-#pragma unroll
-    for (int v = 0; v < C::kBands; ++v) {
-      const int band = v * C::kGroups + me.group;
-      if (band >= rows) break;
-      if constexpr (C::kTokens) {
-        add_fp32<C>(p, w, me, band, sum[v]);
-      } else {
-        store_bf16<C>(p, w, me, band, sum[v]);
-      }
-    }
+    if (busy && w.k_count > 0) store<C>(p, w, me, sum);
   }
 }
 

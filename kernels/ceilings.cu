@@ -13,7 +13,8 @@ template <Promotion kPromotion>
 __device__ void promote_resident(float (&sum)[kColumns / 2], const float (&part)[kColumns / 2], float scale,
                                  std::uint32_t columns) {
   if constexpr (kPromotion == Promotion::tokens) {
-    promote_columns<Config>(sum, part, scale, scale, columns);
+    ColumnScales<Config> scales(columns);
+    promote_columns<Config>(sum, part, scale, scale, scales);
   } else {
 #pragma unroll
     for (int i = 0; i < kColumns / 2; ++i) sum[i] += scale * part[i];
@@ -21,8 +22,7 @@ __device__ void promote_resident(float (&sum)[kColumns / 2], const float (&part)
 }
 
 template <Promotion kPromotion>
-__global__ __launch_bounds__(384, 1) void wgmma_loop(const int4* codes, const float* scales, float* out, int steps,
-                                                     int turns) {
+__global__ __launch_bounds__(384, 1) void wgmma_loop(const int4* codes, const float* scales, float* out, int steps) {
   extern __shared__ std::uint8_t shared[];
   const std::uint32_t base = (shared_address(shared) + 1023) & ~1023U;
   auto* aligned = reinterpret_cast<int4*>(shared + (base - shared_address(shared)));
@@ -37,20 +37,18 @@ __global__ __launch_bounds__(384, 1) void wgmma_loop(const int4* codes, const fl
     return;
   }
   take_registers<232>();
-  if (turns > 0 && me.group == 1) named_barrier_arrive(1, 256);
   float sum[2][kColumns / 2] = {};
   for (int i = 0; i < steps; ++i) {
 #pragma unroll
     for (int v = 0; v < 2; ++v) {
-      const std::uint32_t a = base + (v * 2 + me.group) * kBand * kStep, b = base + 32768;
-      if (turns > 0) named_barrier_sync(1 + me.group, 256);
+      const std::uint32_t a = operand_word(base + (v * 2 + me.group) * kBand * kStep), b = operand_word(base + 32768);
       if constexpr (kPromotion == Promotion::none) {
-        multiply<Config>(sum[v], a, b, turns, me.group);  // scale-d 0 in its first step: the rate is the same
+        multiply<kColumns, false>(sum[v], a, b);
         wgmma_wait<0>();
         pin(sum[v]);
       } else {
         float part[kColumns / 2];
-        multiply<Config>(part, a, b, turns, me.group);
+        multiply<kColumns>(part, a, b);
         const float scale = load_shared(base + 49152 + (i % 256 + me.row) * 4);
         wgmma_wait<0>();
         pin(part);
@@ -82,12 +80,12 @@ __global__ __launch_bounds__(128, 1) void accumulate_loop(const std::uint8_t* a,
     }
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     __syncthreads();
-    const std::uint64_t left = operand(base), right = operand(base + 64 * 128);
+    const std::uint32_t left = operand_word(base), right = operand_word(base + 64 * 128);
     pin(part);
     wgmma_fence();
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      Wgmma<128>::step(part, left + 2 * i, right + 2 * i, i > 0 || (!promote_steps && k0 > 0));
+      Wgmma<128>::step(part, operand(left + 2 * i), operand(right + 2 * i), i > 0 || (!promote_steps && k0 > 0));
     wgmma_commit();
     wgmma_wait<0>();
     pin(part);
@@ -101,26 +99,25 @@ __global__ __launch_bounds__(128, 1) void accumulate_loop(const std::uint8_t* a,
 }
 
 template <Promotion kPromotion>
-void launch_loop(const void* codes, const float* scales, float* out, int steps, int turns, int sms,
-                 cudaStream_t stream) {
+void launch_loop(const void* codes, const float* scales, float* out, int steps, int sms, cudaStream_t stream) {
   constexpr int kShared = 49152 + 4096 + 2048;
   throw_unless(cudaFuncSetAttribute(wgmma_loop<kPromotion>, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared),
                "shared memory");
-  wgmma_loop<kPromotion><<<sms, 384, kShared, stream>>>(static_cast<const int4*>(codes), scales, out, steps, turns);
+  wgmma_loop<kPromotion><<<sms, 384, kShared, stream>>>(static_cast<const int4*>(codes), scales, out, steps);
   throw_unless(cudaGetLastError(), "launching the wgmma loop");
 }
 
 }  // namespace
 
-void wgmma_only(const void* codes, const float* scales, float* out, int steps, Promotion promotion, int turns, int sms,
+void wgmma_only(const void* codes, const float* scales, float* out, int steps, Promotion promotion, int sms,
                 cudaStream_t stream) {
   switch (promotion) {
     case Promotion::none:
-      return launch_loop<Promotion::none>(codes, scales, out, steps, turns, sms, stream);
+      return launch_loop<Promotion::none>(codes, scales, out, steps, sms, stream);
     case Promotion::weights:
-      return launch_loop<Promotion::weights>(codes, scales, out, steps, turns, sms, stream);
+      return launch_loop<Promotion::weights>(codes, scales, out, steps, sms, stream);
     case Promotion::tokens:
-      return launch_loop<Promotion::tokens>(codes, scales, out, steps, turns, sms, stream);
+      return launch_loop<Promotion::tokens>(codes, scales, out, steps, sms, stream);
   }
 }
 

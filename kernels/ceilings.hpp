@@ -9,8 +9,8 @@ namespace railcast::kernels {
 enum class Promotion { none, weights, tokens };
 
 /// Every SM multiplies two bands of 64 x 128 per warpgroup and 128-deep step, `steps` times; nothing is loaded.
-/// codes: 64 KB of E4M3, scales: 1024 floats. turns as in Tile.
-void wgmma_only(const void* codes, const float* scales, float* out, int steps, Promotion promotion, int turns, int sms,
+/// codes: 64 KB of E4M3, scales: 1024 floats.
+void wgmma_only(const void* codes, const float* scales, float* out, int steps, Promotion promotion, int sms,
                 cudaStream_t stream);
 inline constexpr double kWgmmaFlopsPerStep = 2.0 * 256 * 128 * 128;
 

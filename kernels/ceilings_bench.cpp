@@ -44,17 +44,15 @@ void wgmma_rates(Bench& bench) {
       {Promotion::none, "none"}, {Promotion::weights, "weights"}, {Promotion::tokens, "tokens"}};
   constexpr int kSteps = 2000;
   for (const auto& [promotion, name] : kinds)
-    for (const int turns : {0, 1, 2})
-      for (const std::string& method : bench.options().methods) {
-        const std::string full =
-            std::string("wgmma_256x128_promotion_") + name + "_turns_" + std::to_string(turns) + "_" + method;
-        if (!wanted(bench, full)) continue;
-        const Run run = [&, p = promotion](int, cudaStream_t stream) {
-          wgmma_only(codes.get(), scales.get(), out.get(), kSteps, p, turns, bench.sms(), stream);
-        };
-        const Timing t = method == "cool" ? bench.cool(run) : bench.sustained(run, 1);
-        write_ceiling(bench, full, "tflops", kSteps * kWgmmaFlopsPerStep * bench.sms() / t.p50_us / 1e6, t);
-      }
+    for (const std::string& method : bench.options().methods) {
+      const std::string full = std::string("wgmma_256x128_promotion_") + name + "_" + method;
+      if (!wanted(bench, full)) continue;
+      const Run run = [&, p = promotion](int, cudaStream_t stream) {
+        wgmma_only(codes.get(), scales.get(), out.get(), kSteps, p, bench.sms(), stream);
+      };
+      const Timing t = method == "cool" ? bench.cool(run) : bench.sustained(run, 1);
+      write_ceiling(bench, full, "tflops", kSteps * kWgmmaFlopsPerStep * bench.sms() / t.p50_us / 1e6, t);
+    }
 }
 
 /// Host time of one call, microseconds: batches of 50, so that the launch queue never fills.

@@ -24,14 +24,25 @@ __device__ inline void barrier_expect(std::uint32_t barrier, std::uint32_t bytes
 __device__ inline void barrier_arrive(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
-/// Arrives at the barrier of the same offset in another CTA of the cluster. What it hands over is only that reads are
-/// done, so that it needs no fence at cluster scope (which costs more than the step that it ends).
-__device__ inline void barrier_arrive_at(std::uint32_t barrier, std::uint32_t rank) {
-  asm volatile(
-      "{\n.reg .b32 remote;\nmapa.shared::cluster.u32 remote, %0, %1;\n"
-      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(barrier),
-      "r"(rank)
-      : "memory");
+/// The same shared-memory offset in another CTA of the cluster.
+__device__ inline std::uint32_t address_in(std::uint32_t address, std::uint32_t rank) {
+  std::uint32_t remote;
+  asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(rank));
+  return remote;
+}
+/// Arrives at a barrier anywhere in the cluster (`address_in`). What it hands over is only that reads are done, so that
+/// it needs no fence at cluster scope (which costs more than the step that it ends).
+__device__ inline void barrier_arrive_at(std::uint32_t remote) {
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote) : "memory");
+}
+/// Whether that phase is complete already; costs no wait.
+__device__ inline bool barrier_done(std::uint32_t barrier, std::uint32_t parity) {
+  std::uint32_t done;
+  asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.b32 %0, 1, 0, p;\n}"
+               : "=r"(done)
+               : "r"(barrier), "r"(parity)
+               : "memory");
+  return done != 0;
 }
 /// Waits for the phase of the given parity to complete.
 __device__ inline void barrier_wait(std::uint32_t barrier, std::uint32_t parity) {

@@ -75,7 +75,10 @@ __device__ void add_fp32(const GemmParams& p, const Work& w, const Lane& me, int
 }
 
 /// Split K: the CTAs of the cluster lay their sums in shared memory (the ring's, empty by now), and each adds up every
-/// split-th group of 8 columns in rank order, so that the result is the same in every run, and stores it.
+/// split-th group of 8 columns in rank order, so that the result is the same in every run, and stores it. Neighbours
+/// are laid down in the order 1, 0, 3, 2: the store wants them in consecutive registers, and in this order a sum sits
+/// in the other register bank than its product, so that no fused multiply-add of the promotion reads three registers of
+/// one.
 template <class C>
 __device__ void add_up_cluster(const GemmParams& p, const Work& w, std::uint32_t buffer, const Lane& me, int rank,
                                float (&sum)[C::kBands][C::kColumns / 2]) {
@@ -85,8 +88,8 @@ __device__ void add_up_cluster(const GemmParams& p, const Work& w, std::uint32_t
 #pragma unroll
   for (int u = 0; u < C::kBands * kEights; ++u) {
     const float* s = &sum[u / kEights][u % kEights * 4];
-    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(mine + u * kConsumers * 16), "f"(s[0]), "f"(s[1]),
-                 "f"(s[2]), "f"(s[3])
+    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(mine + u * kConsumers * 16), "f"(s[1]), "f"(s[0]),
+                 "f"(s[3]), "f"(s[2])
                  : "memory");
   }
   cluster_sync();
@@ -101,8 +104,8 @@ __device__ void add_up_cluster(const GemmParams& p, const Work& w, std::uint32_t
     const int column = w.column + u % kEights * 8 + me.lane % 4 * 2;
     if (column >= p.n) continue;
     const std::int64_t at = (static_cast<std::int64_t>(row) * p.n + column) / 2;
-    if (row < w.limit) d[at] = pack(total.x, total.y);
-    if (row + 8 < w.limit) d[at + 4 * static_cast<std::int64_t>(p.n)] = pack(total.z, total.w);
+    if (row < w.limit) d[at] = pack(total.y, total.x);
+    if (row + 8 < w.limit) d[at + 4 * static_cast<std::int64_t>(p.n)] = pack(total.w, total.z);
   }
 }
 

@@ -15,14 +15,14 @@ template <typename Args>
 GemmParams describe_tensors(const Args& args, const Tile& tile, std::int64_t rows, std::int64_t groups) {
   GemmParams p{};
   const std::int64_t k_blocks = ceil_div(args.k, 128);
-  p.a = map_codes(args.a, rows, args.k, 64);
+  p.a = map_codes(args.a, rows, args.k, tile.bm >= 128 ? tile.bm / 2 : tile.bm);
   p.b = map_codes(args.b, groups * args.n, args.k, tile.bn);
   p.weight_scales = args.b_scales;
   p.d = args.d;
   p.m = static_cast<int>(args.m), p.n = static_cast<int>(args.n);
   p.k_blocks = static_cast<int>(k_blocks), p.groups = static_cast<int>(groups);
   p.raster = tile.bm == 256 ? 8 : 16;  // 2048 rows beside 66 clusters of 256 columns: about a square
-  p.multicast = tile.multicast, p.split = tile.split, p.turns = tile.turns;
+  p.multicast = tile.multicast, p.split = tile.split;
   return p;
 }
 

@@ -24,11 +24,10 @@ struct Tile {
   int bn = 0;         ///< columns of D per CTA
   int multicast = 1;  ///< 2: two CTAs side by side along n share the rows of A through TMA multicast
   int split = 1;      ///< CTAs of a cluster that share K and add up through distributed shared memory
-  int turns = 0;      ///< order of the two consumer warpgroups: 0 free, 1 issue in turn, 2 run in turn
   bool operator==(const Tile&) const = default;
 };
 std::string describe(const Tile& tile);
-/// The tile in five numbers of a --shapes line from `at` on; none (bm = 0) where the line ends before.
+/// The tile in four numbers of a --shapes line from `at` on; none (bm = 0) where the line ends before.
 Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at);
 /// Those that `gemm` may be asked for.
 std::vector<Tile> compiled_tiles();

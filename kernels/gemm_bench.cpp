@@ -116,15 +116,13 @@ void gemm_sms_suite(Bench& bench) {
       if (sms < bench.sms()) bench.measure(railcast_case(shape, sms, {}));
 }
 
-/// Lines of --shapes: gemm_tiles,m,n,k[,bm,bn,multicast,split,turns]...; without a tile all that are compiled are
+/// Lines of --shapes: gemm_tiles,m,n,k[,bm,bn,multicast,split]...; without a tile all that are compiled are
 /// tried.
 void gemm_tiles_suite(Bench& bench) {
   for (const auto& line : bench.shapes("gemm_tiles", {{4096, 4096, 7168}})) {
     const std::vector<std::int64_t> shape(line.begin(), line.begin() + 3);
     std::vector<Tile> tiles;
-    for (std::size_t i = 3; i + 4 < line.size(); i += 5)
-      tiles.push_back({static_cast<int>(line[i]), static_cast<int>(line[i + 1]), static_cast<int>(line[i + 2]),
-                       static_cast<int>(line[i + 3]), static_cast<int>(line[i + 4])});
+    for (std::size_t i = 3; i + 3 < line.size(); i += 4) tiles.push_back(tile_in(line, i));
     if (tiles.empty()) tiles = compiled_tiles();
     for (const Tile& tile : tiles) {
       Case c = railcast_case(shape, 0, tile);

@@ -136,7 +136,7 @@ Case grouped_case(const char* stem, const std::vector<std::int64_t>& shape, cons
 
 }  // namespace
 
-/// Lines of --shapes: grouped_gemm_contiguous,groups,m,n,k,uneven[,bm,bn,multicast,split,turns]
+/// Lines of --shapes: grouped_gemm_contiguous,groups,m,n,k,uneven[,bm,bn,multicast,split]
 void grouped_gemm_contiguous_suite(Bench& bench) {
   std::vector<std::vector<std::int64_t>> usual;
   for (const auto& [groups, m] : {std::pair{4, 8192}, {8, 4096}, {32, 256}, {8, 512}})
@@ -155,7 +155,7 @@ void grouped_gemm_contiguous_suite(Bench& bench) {
   }
 }
 
-/// Lines of --shapes: grouped_gemm_masked,groups,m,n,k[,bm,bn,multicast,split,turns]; rows are always uneven.
+/// Lines of --shapes: grouped_gemm_masked,groups,m,n,k[,bm,bn,multicast,split]; rows are always uneven.
 void grouped_gemm_masked_suite(Bench& bench) {
   std::vector<std::vector<std::int64_t>> usual;
   for (const auto& [groups, m] : {std::pair{1, 1024}, {2, 512}, {4, 256}, {8, 128}, {16, 64}, {32, 64}})

@@ -18,7 +18,7 @@ struct GemmParams {
   const int* map;   ///< block_group, valid_rows or k_offsets
   const int* rows;  ///< rows in use, or null
   int m, n, k_blocks, groups;
-  int raster, multicast, split, turns;
+  int raster, multicast, split;
   Walk walk;
 };
 

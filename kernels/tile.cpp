@@ -68,26 +68,19 @@ Tile best(const Problem& p, const std::array<Tile, N>& candidates, int sms) {
 }
 
 // The compiled tiles (kernels/gemm.cu, wgrad.cu), with the ways to use their clusters.
-constexpr std::array<Tile, 18> kDense = {{{256, 128, 2, 1},
-                                          {256, 112, 2, 1},
-                                          {128, 176, 2, 1},
-                                          {128, 136, 2, 1},
-                                          {256, 128, 1, 1},
-                                          {128, 128, 2, 1},
-                                          {128, 128, 1, 1},
-                                          {64, 128, 1, 1},
-                                          {64, 128, 1, 2},
-                                          {64, 128, 1, 4},
-                                          {64, 128, 1, 6},
-                                          {64, 128, 1, 8},
-                                          {128, 128, 1, 2},
-                                          {128, 128, 1, 4},
-                                          {128, 128, 1, 6},
-                                          {256, 128, 1, 2},
-                                          {256, 128, 1, 4},
-                                          {256, 128, 1, 6}}};
-constexpr std::array<Tile, 5> kGrouped = {
-    {{256, 128, 2, 1}, {256, 112, 2, 1}, {128, 176, 2, 1}, {128, 128, 2, 1}, {128, 128, 1, 1}}};
+constexpr std::array<Tile, 25> kDense = {
+    {{256, 128, 2, 1}, {256, 128, 1, 1}, {128, 192, 2, 1}, {128, 192, 1, 1}, {128, 128, 2, 1},
+     {128, 128, 1, 1}, {128, 64, 1, 1},  {64, 128, 1, 1},  {64, 64, 1, 1},   {64, 32, 1, 1},
+     {64, 128, 1, 2},  {64, 128, 1, 4},  {64, 128, 1, 6},  {64, 128, 1, 8},  {64, 64, 1, 2},
+     {64, 64, 1, 4},   {64, 64, 1, 8},   {128, 64, 1, 2},  {128, 64, 1, 4},  {128, 128, 1, 2},
+     {128, 128, 1, 4}, {128, 128, 1, 6}, {256, 128, 1, 2}, {256, 128, 1, 4}, {128, 192, 1, 2}}};
+constexpr std::array<Tile, 7> kGrouped = {{{256, 128, 2, 1},
+                                           {256, 128, 1, 1},
+                                           {128, 192, 2, 1},
+                                           {128, 192, 1, 1},
+                                           {128, 128, 2, 1},
+                                           {128, 128, 1, 1},
+                                           {128, 64, 1, 1}}};
 constexpr std::array<Tile, 4> kWgrad = {{{256, 128, 2, 1}, {256, 128, 1, 1}, {128, 128, 2, 1}, {128, 128, 1, 1}}};
 
 int sms_or_all(int sms) { return sms > 0 ? sms : 132; }
@@ -98,7 +91,6 @@ std::string describe(const Tile& tile) {
   std::string text = std::to_string(tile.bm) + "x" + std::to_string(tile.bn);
   if (tile.multicast > 1) text += " multicast " + std::to_string(tile.multicast);
   if (tile.split > 1) text += " split " + std::to_string(tile.split);
-  if (tile.turns > 0) text += " turns " + std::to_string(tile.turns);
   return text;
 }
 
@@ -128,9 +120,9 @@ Tile choose_tile(const WgradArgs& args, int sms) {
 }
 
 Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at) {
-  if (line.size() < at + 5) return {};
+  if (line.size() < at + 4) return {};
   return {static_cast<int>(line[at]), static_cast<int>(line[at + 1]), static_cast<int>(line[at + 2]),
-          static_cast<int>(line[at + 3]), static_cast<int>(line[at + 4])};
+          static_cast<int>(line[at + 3])};
 }
 
 }  // namespace railcast::kernels

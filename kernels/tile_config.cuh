@@ -1,6 +1,7 @@
 // A compiled tile, and where a thread stands in it.
 #pragma once
 #include <cstdint>
+#include <numeric>
 
 #include "kernels/schedule.cuh"
 
@@ -17,6 +18,7 @@ struct TileConfig {
   static constexpr bool kTokens = kTokens_;
   static constexpr int kGroups = kRows >= 128 ? 2 : 1;  // consumer warpgroups
   static constexpr int kBands = kRows / kBand / kGroups;
+  static constexpr int kBoxes = kRows >= 128 ? 2 : 1, kBoxRows = kRows / kBoxes;  // TMA loads of A per stage
   static constexpr int kThreads = (kGroups + 1) * 128;
   static constexpr int kABytes = kRows * kStep, kBBytes = kColumns * kStep;
   static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
@@ -26,8 +28,10 @@ struct TileConfig {
   static constexpr int kFit = (kSharedLimit - kOther - kList * 4 - 64) / kStageBytes;
   static constexpr int kStages = kFit < 8 ? kFit : 8;
   static constexpr int kShared = kStages * kStageBytes + kOther;  // dynamic
-  // 128x128 scale blocks that a tile may touch in n
-  static constexpr int kWeightScales = kColumns == 128 ? 1 : kColumns <= 136 ? 2 : 3;
+  // 128x128 scale blocks that a tile may touch in n, and where (in 8 columns) the second may begin
+  static constexpr int kWeightScales = 128 % kColumns == 0 ? 1 : 2;
+  static constexpr int kEdgeStep = std::gcd(kColumns, 128) / 8;
+  static_assert(kColumns % 32 == 0 && kColumns <= 192);
 };
 
 /// What a consumer thread knows of itself. row: its first row within a band.

@@ -6,11 +6,15 @@
 
 namespace railcast::kernels {
 
-/// Shared-memory operand: rows of 128 bytes, 8-row groups 1024 bytes apart, 128-byte swizzle. 32 bytes further along K
-/// add 2 to it.
-__device__ inline std::uint64_t operand(std::uint32_t address) {
-  constexpr std::uint64_t kSwizzle128 = 1ULL << 62, kGroupStride = 64ULL << 32, kUnused = 1ULL << 16;
-  return kSwizzle128 | kGroupStride | kUnused | ((address & 0x3ffff) >> 4);
+/// Shared-memory operand: rows of 128 bytes, 8-row groups 1024 bytes apart, 128-byte swizzle. Its low word holds the
+/// address (32 bytes further along K add 2 to it), the rest is the same for all.
+__device__ inline std::uint32_t operand_word(std::uint32_t address) {
+  constexpr std::uint32_t kUnused = 1U << 16;
+  return kUnused | ((address & 0x3ffff) >> 4);
+}
+__device__ inline std::uint64_t operand(std::uint32_t word) {
+  constexpr std::uint64_t kSwizzle128 = 1ULL << 62, kGroupStride = 64ULL << 32;
+  return kSwizzle128 | kGroupStride | word;
 }
 
 __device__ inline void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -36,7 +40,6 @@ struct Wgmma;
   "+f"(d[t##0]), "+f"(d[t##1]), "+f"(d[t##2]), "+f"(d[t##3]), "+f"(d[t##4]), "+f"(d[t##5]), "+f"(d[t##6]), \
       "+f"(d[t##7]), "+f"(d[t##8]), "+f"(d[t##9])
 #define RAILCAST_OUTPUTS4(t) "+f"(d[t##0]), "+f"(d[t##1]), "+f"(d[t##2]), "+f"(d[t##3])
-#define RAILCAST_OUTPUTS8(t) RAILCAST_OUTPUTS4(t), "+f"(d[t##4]), "+f"(d[t##5]), "+f"(d[t##6]), "+f"(d[t##7])
 
 // `registers`: the accumulators' names; A, B, ADD: the numbers of the operands behind them.
 #define RAILCAST_WGMMA(N, registers, A, B, ADD, ...)                                                         \
@@ -57,22 +60,21 @@ struct Wgmma;
 #define RAILCAST_O50 \
   RAILCAST_OUTPUTS10(), RAILCAST_OUTPUTS10(1), RAILCAST_OUTPUTS10(2), RAILCAST_OUTPUTS10(3), RAILCAST_OUTPUTS10(4)
 
-RAILCAST_WGMMA(112, RAILCAST_R50 "%50, %51, %52, %53, %54, %55", 56, 57, 58, RAILCAST_O50, RAILCAST_OUTPUTS4(5),
-               "+f"(d[54]), "+f"(d[55]))
+RAILCAST_WGMMA(32, RAILCAST_REGISTERS10() "%10, %11, %12, %13, %14, %15", 16, 17, 18, RAILCAST_OUTPUTS10(),
+               RAILCAST_OUTPUTS4(1), "+f"(d[14]), "+f"(d[15]))
+RAILCAST_WGMMA(64, RAILCAST_REGISTERS10() RAILCAST_REGISTERS10(1) RAILCAST_REGISTERS10(2) "%30, %31", 32, 33, 34,
+               RAILCAST_OUTPUTS10(), RAILCAST_OUTPUTS10(1), RAILCAST_OUTPUTS10(2), "+f"(d[30]), "+f"(d[31]))
 RAILCAST_WGMMA(128, RAILCAST_R50 RAILCAST_REGISTERS10(5) "%60, %61, %62, %63", 64, 65, 66, RAILCAST_O50,
                RAILCAST_OUTPUTS10(5), RAILCAST_OUTPUTS4(6))
-RAILCAST_WGMMA(136, RAILCAST_R50 RAILCAST_REGISTERS10(5) "%60, %61, %62, %63, %64, %65, %66, %67", 68, 69, 70,
-               RAILCAST_O50, RAILCAST_OUTPUTS10(5), RAILCAST_OUTPUTS8(6))
-RAILCAST_WGMMA(176,
-               RAILCAST_R50 RAILCAST_REGISTERS10(5) RAILCAST_REGISTERS10(6)
-                   RAILCAST_REGISTERS10(7) "%80, %81, %82, %83, %84, %85, %86, %87",
-               88, 89, 90, RAILCAST_O50, RAILCAST_OUTPUTS10(5), RAILCAST_OUTPUTS10(6), RAILCAST_OUTPUTS10(7),
-               RAILCAST_OUTPUTS8(8))
+RAILCAST_WGMMA(192,
+               RAILCAST_R50 RAILCAST_REGISTERS10(5) RAILCAST_REGISTERS10(6) RAILCAST_REGISTERS10(7)
+                   RAILCAST_REGISTERS10(8) "%90, %91, %92, %93, %94, %95",
+               96, 97, 98, RAILCAST_O50, RAILCAST_OUTPUTS10(5), RAILCAST_OUTPUTS10(6), RAILCAST_OUTPUTS10(7),
+               RAILCAST_OUTPUTS10(8), RAILCAST_OUTPUTS4(9), "+f"(d[94]), "+f"(d[95]))
 
 #undef RAILCAST_O50
 #undef RAILCAST_R50
 #undef RAILCAST_WGMMA
-#undef RAILCAST_OUTPUTS8
 #undef RAILCAST_OUTPUTS4
 #undef RAILCAST_OUTPUTS10
 #undef RAILCAST_REGISTERS10

@@ -88,7 +88,7 @@ Case wgrad_case(const char* stem, std::int64_t copies, std::int64_t m, std::int6
 
 }  // namespace
 
-/// Lines of --shapes: wgrad,m,n,k[,bm,bn,multicast,split,turns]
+/// Lines of --shapes: wgrad,m,n,k[,bm,bn,multicast,split]
 void wgrad_suite(Bench& bench) {
   std::vector<std::vector<std::int64_t>> usual;
   for (const int tokens : {4096, 8192})
@@ -111,7 +111,7 @@ void wgrad_suite(Bench& bench) {
   }
 }
 
-/// Lines of --shapes: wgrad_grouped,groups,m,n,k[,bm,bn,multicast,split,turns]; k tokens in each group.
+/// Lines of --shapes: wgrad_grouped,groups,m,n,k[,bm,bn,multicast,split]; k tokens in each group.
 void wgrad_grouped_suite(Bench& bench) {
   std::vector<std::vector<std::int64_t>> usual;
   for (const auto& [groups, tokens] : {std::pair{4, 8192}, {8, 4096}, {16, 2048}})
