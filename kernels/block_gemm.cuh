@@ -1,6 +1,6 @@
 // The one kernel behind gemm, grouped_gemm and wgrad: D = sum over 128-deep steps of (scales) x (E4M3 tile product).
 //
-// Roles: 1 or 2 consumer warpgroups multiply and promote; one thread of the last warpgroup (the producer) loads by TMA
+// Roles: 1 or 2 consumer warpgroups multiply and promote; one warp of the last warpgroup (the producer) loads by TMA
 // into a ring of stages, each with a "full" and an "empty" mbarrier. A tile has kRows rows: warpgroup w owns the 64-row
 // bands w, w + groups (band v * kGroups + w is its v-th). kernels/README.md explains it step by step.
 #pragma once
@@ -42,7 +42,27 @@ __device__ int boxes(const Work& w) {
   return min(C::kBoxes, (w.limit - w.row + C::kBoxRows - 1) / C::kBoxRows);
 }
 
-/// One thread: keeps the ring full.
+/// Asks for everything that one stage holds.
+template <class C>
+__device__ void fill(const GemmParams& p, const Work& w, const Ring<C>& ring, int stage, int step, int needed,
+                     int rank) {
+  constexpr int kBoxBytes = C::kBoxRows * kStep;
+  const std::uint32_t full = ring.full + stage * 8, a = ring.a + stage * C::kABytes;
+  const std::uint32_t scales = ring.scales + stage * C::kScaleBytes;
+  const int k_block = w.k_first + step, x = k_block * kStep;
+  barrier_expect(full, needed * kBoxBytes + C::kBBytes + C::kScaleBytes);
+  if (p.multicast == 1) {
+    tma_load(a, &p.a, x, w.row, full);
+    if (C::kBoxes > 1 && needed > 1) tma_load(a + kBoxBytes, &p.a, x, w.row + C::kBoxRows, full);
+  } else if (rank < needed) {
+    tma_multicast(a + rank * kBoxBytes, &p.a, x, w.row + rank * C::kBoxRows, full, 3);
+  }
+  tma_load(ring.b + stage * C::kBBytes, &p.b, x, w.column + (p.walk == Walk::token_groups ? 0 : w.group * p.n), full);
+  tma_load(scales, &p.a_scales, w.scale_row, w.scale_k + k_block, full);
+  if constexpr (C::kTokens) tma_load(scales + C::kRows * 4, &p.b_scales, w.column, k_block, full);
+}
+
+/// One warp: keeps the ring full. All of it walks the loop, so that addresses stay in uniform registers; one lane asks.
 template <class C>
 __device__ void produce(const GemmParams& p, const Schedule<C::kRows, C::kColumns>& schedule, const Ring<C>& ring,
                         int first, int stride) {
@@ -50,23 +70,10 @@ __device__ void produce(const GemmParams& p, const Schedule<C::kRows, C::kColumn
   for (int t = first; t < schedule.count(); t += stride) {
     const Work w = schedule.at(t);
     const int needed = boxes<C>(w);
-    const int b_row = w.column + (p.walk == Walk::token_groups ? 0 : w.group * p.n);
     for (int i = 0; i < w.k_count; ++i, at.advance()) {
-      const std::uint32_t full = ring.full + at.stage * 8, a = ring.a + at.stage * C::kABytes;
-      const std::uint32_t scales = ring.scales + at.stage * C::kScaleBytes;
-      const int k_block = w.k_first + i, x = k_block * kStep;
       barrier_wait(ring.empty + at.stage * 8, at.parity ^ 1);
-      barrier_expect(full, needed * C::kBoxRows * kStep + C::kBBytes + C::kScaleBytes);
-      tma_load(ring.b + at.stage * C::kBBytes, &p.b, x, b_row, full);
-      for (int box = 0; box < needed; ++box) {
-        if (p.multicast == 1) {
-          tma_load(a + box * C::kBoxRows * kStep, &p.a, x, w.row + box * C::kBoxRows, full);
-        } else if (box == schedule.rank) {
-          tma_multicast(a + box * C::kBoxRows * kStep, &p.a, x, w.row + box * C::kBoxRows, full, 3);
-        }
-      }
-      tma_load(scales, &p.a_scales, w.scale_row, w.scale_k + k_block, full);
-      if constexpr (C::kTokens) tma_load(scales + C::kRows * 4, &p.b_scales, w.column, k_block, full);
+      if (elected()) fill<C>(p, w, ring, at.stage, i, needed, schedule.rank);
+      __syncwarp();
     }
   }
 }
@@ -331,7 +338,7 @@ __global__ __launch_bounds__(C::kThreads, 1) void block_gemm(const __grid_consta
   const int first = static_cast<int>(blockIdx.x) / cluster, stride = static_cast<int>(gridDim.x) / cluster;
   if (threadIdx.x >= C::kGroups * 128) {
     if constexpr (C::kGroups == 2) give_registers<40>();
-    if (threadIdx.x == C::kGroups * 128) produce<C>(p, schedule, ring, first, stride);
+    if (threadIdx.x < C::kGroups * 128 + 32) produce<C>(p, schedule, ring, first, stride);
     if (p.split > 1) cluster_sync();
   } else {
     if constexpr (C::kGroups == 2) take_registers<232>();

@@ -77,6 +77,13 @@ __device__ inline void tma_multicast(std::uint32_t to, const CUtensorMap* map, i
       : "memory");
 }
 
+/// True in one lane of a converged warp. The compiler knows that it is one, which a test of the lane number hides.
+__device__ inline bool elected() {
+  std::uint32_t is;
+  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xffffffff;\nselp.b32 %0, 1, 0, p;\n}" : "=r"(is));
+  return is != 0;
+}
+
 // ---- clusters ----
 
 __device__ inline std::uint32_t cluster_rank() {
