@@ -124,18 +124,28 @@ Fields with_method(const Case& c, int all_sms, const std::string& method) {
   return key;
 }
 
+}  // namespace
+
 std::string one_line(const Fields& fields) {
   std::string text;
   for (const auto& [name, value] : fields) text += (text.empty() ? "" : " ") + name + "=" + value;
   return text;
 }
 
-}  // namespace
-
 Fields fields(const std::vector<std::string>& names, const std::vector<std::int64_t>& values) {
   Fields out;
   for (std::size_t i = 0; i < names.size(); ++i) out.emplace_back(names[i], std::to_string(values.at(i)));
   return out;
+}
+
+Random random_of(std::uint64_t seed, const std::string& kernel) {
+  std::uint64_t mixed = seed * 0x9e3779b97f4a7c15ULL + 0xcbf29ce484222325ULL;  // FNV-1a over the name
+  for (const char c : kernel) mixed = (mixed ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return Random(mixed);
+}
+
+std::int64_t between(Random& random, std::int64_t low, std::int64_t high) {
+  return std::uniform_int_distribution<std::int64_t>(low, high)(random);
 }
 
 int rotating_sets(double bytes) {
@@ -252,10 +262,45 @@ void Bench::measure(const Case& c) {
     for (const std::string& method : methods)
       report({c, method, method == "cool" ? cool(run) : sustained(run, sets), error});
   } catch (const std::exception& problem) {
-    ++failures_;
-    std::printf("FAILED %s %s %s: %s\n", c.stem.c_str(), one_line(c.shape).c_str(), c.impl.c_str(), problem.what());
-    std::fflush(stdout);
+    fail(c.stem + " " + one_line(c.shape) + " " + c.impl + ": " + problem.what());
   }
+}
+
+void Bench::fail(const std::string& what) {
+  ++failures_;
+  std::printf("FAILED %s\n", what.c_str());
+  std::fflush(stdout);
+}
+
+void Bench::random_cases(const std::string& kernel, const std::function<RandomCase(Random&)>& make) {
+  Difference worst;
+  int failed = 0;
+  for (int i = 0; i < options_.cases; ++i) {
+    const std::uint64_t seed = options_.seed + static_cast<std::uint64_t>(i);
+    Random random = random_of(seed, kernel);
+    const RandomCase c = make(random);
+    const Difference error = c.work->check(stream_);
+    worst = {std::max(worst.relative, error.relative), std::max(worst.maximum, error.maximum)};
+    if (error.relative <= c.tolerance) continue;
+    fail(kernel + " " + c.what + ": relative error " + scientific(error.relative) + ", allowed " +
+         scientific(c.tolerance) + "; again: --cases 1 --seed " + std::to_string(seed));
+    if (++failed == 10) break;
+  }
+  std::printf("%-32s %d random cases from seed %llu, largest relative error %.2e, %d failed\n", kernel.c_str(),
+              options_.cases, static_cast<unsigned long long>(options_.seed), worst.relative, failed);
+}
+
+/// Beside the copy of as many bytes, and what was asked for.
+void Bench::print_asked(const Result& r) const {
+  const double of_copy = peer_ratio(r, r.what.impl + "_as_copy");
+  if (of_copy > 0) std::printf("  %.1f%% of copy", 100 * of_copy);
+  if (r.what.must_of_copy > 0)
+    std::printf(" (must %.0f%%: %s)", 100 * r.what.must_of_copy,
+                of_copy == 0                     ? "copy not timed"
+                : of_copy >= r.what.must_of_copy ? "met"
+                                                 : "MISSED");
+  if (r.what.must_us > 0)
+    std::printf("  (must %.1f us: %s)", r.what.must_us, r.time.p50_us <= r.what.must_us ? "met" : "MISSED");
 }
 
 /// time(peer) / time(result) for the same shape and method; 0 if the peer was not measured in this run.
@@ -294,6 +339,7 @@ void Bench::report(const Result& r) {
   for (const char* peer : {"cublaslt_block", "cublaslt_fp8", "cublaslt_bf16"})
     if (const double ratio = peer_ratio(r, peer); ratio > 0 && r.what.impl == "railcast")
       std::printf("  %.2fx %s", ratio, peer);
+  print_asked(r);
   std::printf("\n");
   std::fflush(stdout);
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct Case {
   double bytes = 0;         ///< fewest bytes through device memory: inputs once, outputs once
   double set_bytes = 0;     ///< device memory of one set (to decide how many sets exceed L2)
   double tolerance = 2e-3;  ///< largest relative Frobenius error that makes a row
+  // What is asked of it (printed beside what was measured); 0 = nothing.
+  double must_of_copy = 0;  ///< of the rate of a copy of as many bytes in the same run, impl + "_as_copy"
+  double must_us = 0;
   std::function<std::unique_ptr<Workload>(int sets)> make;
 };
 
@@ -52,6 +56,8 @@ struct Options {
   std::vector<std::string> methods = {"cool", "sustained"};
   std::vector<std::string> impls;  ///< empty: all
   bool dry = false;                ///< measure and print, write no CSV
+  int cases = 0;                   ///< > 0: this many random cases of each kernel instead of timing
+  std::uint64_t seed = 1;          ///< of the first of them; case i of seed s is case 0 of seed s + i
 };
 
 /// One printed row, kept for ratios and --json.
@@ -60,6 +66,18 @@ struct Result {
   std::string method;
   Timing time;
   Difference error;
+};
+
+using Random = std::mt19937_64;
+/// Of one case: everything random in it follows from its seed and the kernel's name.
+Random random_of(std::uint64_t seed, const std::string& kernel);
+std::int64_t between(Random& random, std::int64_t low, std::int64_t high);
+
+/// A random problem of a kernel, with its buffers.
+struct RandomCase {
+  std::string what;  ///< its shape in words
+  double tolerance = 0;
+  std::unique_ptr<Workload> work;
 };
 
 using Run = std::function<void(int set, cudaStream_t stream)>;
@@ -83,6 +101,10 @@ class Bench {
   std::vector<std::vector<std::int64_t>> shapes(const std::string& stem,
                                                 const std::vector<std::vector<std::int64_t>>& usual) const;
 
+  /// Checks options().cases random problems; those that fail are printed with their seed.
+  void random_cases(const std::string& kernel, const std::function<RandomCase(Random&)>& make);
+  void fail(const std::string& what);  ///< prints it; the program's exit code becomes 1
+
   // For experiments that are not a Case (copy beside GEMM, ceilings): the two methods and the writer.
   /// One launch between events after an 8 GB memset; median of 15.
   Timing cool(const Run& run);
@@ -92,12 +114,14 @@ class Bench {
   void write(const std::string& stem, const MeasuredRow& row);
 
   int failures() const { return failures_; }
+  const std::vector<Result>& results() const { return results_; }  ///< rows timed so far
   void write_json() const;
 
  private:
   MeasuredFile& file(const std::string& stem);
   void report(const Result& result);
   double peer_ratio(const Result& result, const std::string& impl) const;
+  void print_asked(const Result& result) const;
 
   Options options_;
   int sms_ = 0, failures_ = 0;
@@ -113,14 +137,17 @@ class Bench {
 
 /// The suites of railcast-measure (suites.cpp).
 struct Suite {
+  const char* family;  ///< --suite takes a suite's name or a family's
   const char* name;
   const char* what;
   void (*run)(Bench&);
+  void (*cases)(Bench&) = nullptr;  ///< what --cases runs
 };
 const std::vector<Suite>& suites();
 
 /// {{"m", "1"}, ...} from names and values.
 Fields fields(const std::vector<std::string>& names, const std::vector<std::int64_t>& values);
+std::string one_line(const Fields& fields);  ///< "m=1 n=2"
 /// Sets needed so that `bytes` each exceed L2 several times over (220 MB), at most 64.
 int rotating_sets(double bytes);
 

@@ -139,7 +139,8 @@ void gate_row(std::int64_t tokens, bool layout, Layer& layer) {
                     b.logits = first + static_cast<std::size_t>(set) * n;
                     gate(b, {.stream = stream});
                   },
-              .sets = sets});
+              .sets = sets,
+              .must_us = tokens == 8192 ? 20.0 : 0});
 }
 
 void backward_row(std::int64_t tokens, Layer& layer) {

@@ -5,6 +5,7 @@
 #include "kernels/bench.hpp"
 #include "kernels/device_array.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/gemm_cases.hpp"
 #include "kernels/gemm_check.hpp"
 #include "kernels/peers.hpp"
 #include "kernels/random.hpp"
@@ -108,6 +109,15 @@ void gemm_suite(Bench& bench) {
     for (const char* peer : {"cublaslt_block", "cublaslt_fp8", "cublaslt_bf16"}) bench.measure(gemm_case(shape, peer));
     bench.measure(railcast_case(shape, 0, {}));
   }
+}
+
+void gemm_cases(Bench& bench) {
+  bench.random_cases("gemm", [](Random& random) {
+    const std::int64_t m = some_rows(random, 900), n = some_sixteens(random, 1100), k = some_sixteens(random, 2300);
+    const int sms = some_sms(random);
+    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})), kBf16CaseTolerance,
+                      std::make_unique<GemmWorkload>(m, n, k, sms, Tile{}, 1)};
+  });
 }
 
 void gemm_sms_suite(Bench& bench) {

@@ -4,6 +4,7 @@
 #include "kernels/bench.hpp"
 #include "kernels/device_array.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/gemm_cases.hpp"
 #include "kernels/gemm_check.hpp"
 #include "kernels/hash.cuh"
 #include "kernels/random.hpp"
@@ -44,13 +45,11 @@ Set make_set(std::int64_t rows, std::int64_t scale_rows, std::int64_t groups, st
 
 class ContiguousWorkload : public Workload {
  public:
-  ContiguousWorkload(std::int64_t groups, const std::vector<int>& rows, std::int64_t n, std::int64_t k, int sms,
-                     Tile tile, int sets)
-      : sms_(sms) {
-    std::vector<int> block_group;
-    for (std::size_t g = 0; g < rows.size(); ++g)
-      block_group.insert(block_group.end(), static_cast<std::size_t>((rows[g] + 127) / 128), static_cast<int>(g));
-    block_group_ = DeviceArray<int>(block_group);
+  /// used: rows in use as the GPU is told; -1: it is told nothing.
+  ContiguousWorkload(std::int64_t groups, const std::vector<int>& block_group, int used, std::int64_t n, std::int64_t k,
+                     int sms, Tile tile, int sets)
+      : sms_(sms), used_(used), block_group_(block_group), device_used_(std::vector<int>{used}) {
+    if (used >= 0) args_.rows = device_used_.get();
     args_.groups = groups, args_.m = static_cast<std::int64_t>(block_group.size()) * 128, args_.n = n, args_.k = k;
     args_.a_scale_stride = args_.m, args_.block_group = block_group_.get(), args_.tile = tile;
     for (int s = 0; s < sets; ++s)
@@ -63,7 +62,7 @@ class ContiguousWorkload : public Workload {
     GemmCheck c;
     c.rows = args_.m, c.n = args_.n, c.k = args_.k, c.a = s.a.get(), c.b = s.b.get(), c.d = s.d.get();
     c.a_scales = s.a_scales.get(), c.a_stride = args_.a_scale_stride, c.b_scales = s.b_scales.get();
-    c.block_group = block_group_.get();
+    c.block_group = block_group_.get(), c.used_rows = used_;
     poison(s.d.get(), s.d.size(), stream);
     run(0, stream);
     return check_gemm(c, stream);
@@ -78,18 +77,20 @@ class ContiguousWorkload : public Workload {
     return args;
   }
   GroupedGemmArgs args_;
-  int sms_;
-  DeviceArray<int> block_group_;
+  int sms_, used_;
+  DeviceArray<int> block_group_, device_used_;
   std::vector<Set> sets_;
 };
 
 class MaskedWorkload : public Workload {
  public:
+  /// m: what is expected; the buffer holds the largest of `rows`, rounded up.
   MaskedWorkload(std::int64_t groups, std::int64_t m, const std::vector<int>& rows, std::int64_t n, std::int64_t k,
-                 Tile tile, int sets)
+                 Tile tile, int sets, int round_to = 128)
       : valid_rows_(rows) {
-    const int most = *std::max_element(rows.begin(), rows.end());
-    args_.groups = groups, args_.m = (most + 127) / 128 * 128, args_.n = n, args_.k = k, args_.expected_m = m;
+    const int most = std::max(1, *std::max_element(rows.begin(), rows.end()));
+    args_.groups = groups, args_.m = (most + round_to - 1) / round_to * round_to, args_.n = n, args_.k = k,
+    args_.expected_m = m;
     args_.a_scale_stride = args_.m, args_.valid_rows = valid_rows_.get(), args_.tile = tile;
     for (int s = 0; s < sets; ++s)
       sets_.push_back(make_set(groups * args_.m, groups * args_.m, groups, n, k, static_cast<std::uint32_t>(s)));
@@ -120,6 +121,21 @@ class MaskedWorkload : public Workload {
   std::vector<Set> sets_;
 };
 
+std::vector<int> blocks_of(const std::vector<int>& rows) {
+  std::vector<int> blocks;
+  for (std::size_t g = 0; g < rows.size(); ++g)
+    blocks.insert(blocks.end(), static_cast<std::size_t>((rows[g] + 127) / 128), static_cast<int>(g));
+  return blocks;
+}
+
+/// Unequal, every third empty on average.
+std::vector<int> some_groups(Random& random, std::int64_t most) {
+  std::vector<int> rows;
+  for (std::int64_t g = between(random, 1, 9); g > 0; --g)
+    rows.push_back(between(random, 0, 2) == 0 ? 0 : static_cast<int>(between(random, 1, most)));
+  return rows;
+}
+
 /// What both have in common: work counted on valid rows only.
 Case grouped_case(const char* stem, const std::vector<std::int64_t>& shape, const std::vector<int>& rows) {
   double valid = 0;
@@ -148,11 +164,28 @@ void grouped_gemm_contiguous_suite(Bench& bench) {
     c.shape.emplace_back("uneven", std::to_string(line[4]));
     const Tile tile = tile_in(line, 5);
     c.make = [=](int sets) {
-      return std::make_unique<ContiguousWorkload>(line[0], rows, line[2], line[3], 0, tile, sets);
+      return std::make_unique<ContiguousWorkload>(line[0], blocks_of(rows), -1, line[2], line[3], 0, tile, sets);
     };
     if (tile.bm > 0) c.stem = "tile " + describe(tile);
     bench.measure(c);
   }
+}
+
+/// Unequal and empty experts, blocks of padding, and sometimes fewer rows in use than the buffer has.
+void grouped_gemm_contiguous_cases(Bench& bench) {
+  bench.random_cases("grouped_gemm_contiguous", [](Random& random) {
+    const std::vector<int> rows = some_groups(random, 500);
+    std::vector<int> blocks = blocks_of(rows);
+    for (std::int64_t padding = between(random, 0, 3); padding > 0; --padding)
+      blocks.insert(blocks.begin() + between(random, 0, static_cast<std::int64_t>(blocks.size())), -1);
+    const auto groups = static_cast<std::int64_t>(rows.size()), m = static_cast<std::int64_t>(blocks.size()) * 128;
+    const auto used = between(random, 0, 1) == 0 ? -1 : static_cast<int>(128 * between(random, 0, m / 128));
+    const std::int64_t n = some_sixteens(random, 900), k = some_sixteens(random, 1500);
+    const int sms = some_sms(random);
+    return RandomCase{one_line(fields({"groups", "m", "used", "n", "k", "sms"}, {groups, m, used, n, k, sms})),
+                      kBf16CaseTolerance,
+                      std::make_unique<ContiguousWorkload>(groups, blocks, used, n, k, sms, Tile{}, 1)};
+  });
 }
 
 /// Lines of --shapes: grouped_gemm_masked,groups,m,n,k[,bm,bn,multicast,split]; rows are always uneven.
@@ -170,6 +203,18 @@ void grouped_gemm_masked_suite(Bench& bench) {
     if (tile.bm > 0) c.stem = "tile " + describe(tile);
     bench.measure(c);
   }
+}
+
+void grouped_gemm_masked_cases(Bench& bench) {
+  bench.random_cases("grouped_gemm_masked", [](Random& random) {
+    const std::vector<int> rows = some_groups(random, 300);
+    const auto groups = static_cast<std::int64_t>(rows.size()), expected = between(random, 1, 300);
+    const std::int64_t n = some_sixteens(random, 900), k = some_sixteens(random, 1500);
+    const int round_to = between(random, 0, 1) == 0 ? 128 : 4;
+    return RandomCase{one_line(fields({"groups", "expected_m", "n", "k"}, {groups, expected, n, k})),
+                      kBf16CaseTolerance,
+                      std::make_unique<MaskedWorkload>(groups, expected, rows, n, k, Tile{}, 1, round_to)};
+  });
 }
 
 }  // namespace railcast::kernels

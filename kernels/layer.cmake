@@ -1,5 +1,5 @@
 # The layer's kernels: their CPU references always; the rest where the GEMMs' CUDA targets are.
-set(RAILCAST_LAYER quantize swiglu rms_norm rope gate permute unpermute cross_entropy adamw)
+set(RAILCAST_LAYER quantize swiglu rms_norm rope gate permute unpermute cross_entropy adamw dispatch combine requantize)
 foreach(stem ${RAILCAST_LAYER})
   target_sources(railcast_kernels_reference PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${stem}_reference.cpp)
   if(TARGET railcast_kernels)
@@ -10,5 +10,19 @@ foreach(stem ${RAILCAST_LAYER})
   endif()
 endforeach()
 if(TARGET railcast_bench)
-  target_sources(railcast_bench PRIVATE ${CMAKE_CURRENT_LIST_DIR}/layer_bench.cu)
+  target_sources(railcast_bench PRIVATE ${CMAKE_CURRENT_LIST_DIR}/layer_bench.cu
+                                        ${CMAKE_CURRENT_LIST_DIR}/exchange_bench.cu
+                                        ${CMAKE_CURRENT_LIST_DIR}/low_latency_bench.cu
+                                        ${CMAKE_CURRENT_LIST_DIR}/moe_layer_bench.cu)
+endif()
+# What dispatch and combine share: the windows' layout on any machine, the windows where there is CUDA.
+target_sources(railcast_kernels_reference PRIVATE ${CMAKE_CURRENT_LIST_DIR}/exchange_layout.cpp
+                                                     ${CMAKE_CURRENT_LIST_DIR}/low_latency_reference.cpp
+                                                     ${CMAKE_CURRENT_LIST_DIR}/moe_layer_reference.cpp)
+if(TARGET railcast_kernels)
+  target_sources(railcast_kernels PRIVATE ${CMAKE_CURRENT_LIST_DIR}/dispatch_layout.cu
+                                          ${CMAKE_CURRENT_LIST_DIR}/exchange_memory.cpp
+                                          ${CMAKE_CURRENT_LIST_DIR}/moe_layer.cpp
+                                          ${CMAKE_CURRENT_LIST_DIR}/dispatch_low_latency.cu
+                                          ${CMAKE_CURRENT_LIST_DIR}/combine_low_latency.cu)
 endif()

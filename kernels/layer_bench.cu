@@ -5,13 +5,11 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "kernels/copy.hpp"
 #include "kernels/vector.cuh"
 
 namespace railcast::kernels::layer {
 
-std::int64_t between(Random& random, std::int64_t low, std::int64_t high) {
-  return std::uniform_int_distribution<std::int64_t>(low, high)(random);
-}
 std::vector<float> normal(Random& random, std::size_t count, float spread) {
   std::normal_distribution<float> draw(0.0F, spread);
   std::vector<float> x(count);
@@ -44,17 +42,6 @@ void compare(Outcome& outcome, const std::string& what, const std::vector<double
                    std::to_string(expected[i]));
   }
   if (norm > 0) outcome.error = std::max(outcome.error, std::sqrt(difference / norm));
-}
-
-double run_cases(const std::string& name, const Check& check, int count) {
-  double worst = 0;
-  for (int i = 0; i < count; ++i) {
-    Random random(static_cast<std::uint64_t>(i) * 7919 + std::hash<std::string>{}(name));
-    const Outcome outcome = check(random);
-    if (!outcome.ok) throw std::runtime_error(name + ", case " + std::to_string(i) + ": " + outcome.complaint);
-    worst = std::max(worst, outcome.error);
-  }
-  return worst;
 }
 
 namespace {
@@ -90,44 +77,63 @@ class Checked : public Workload {
 
 }  // namespace
 
-bool Layer::timing() const { return bench_.options().suite.rfind("layer_", 0) != 0; }
+bool Layer::timing() const { return bench_.options().cases == 0; }
 
 void Layer::check(const std::string& name, const Check& check) {
-  const int count = bench_.options().suite == "layer_cases" ? 200 : timing() ? 12 : 2;
-  try {
-    const double error = run_cases(stem_ + " " + name, check, count);
-    error_ = std::max(error_, error);
-    std::printf("%-32s %d random cases, largest relative error %.2e\n", (stem_ + " " + name).c_str(), count, error);
-  } catch (const std::exception& problem) {
+  const std::string full = stem_ + " " + name;
+  const int count = timing() ? 12 : bench_.options().cases;
+  double worst = 0;
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t seed = bench_.options().seed + static_cast<std::uint64_t>(i);
+    Random random = random_of(seed, full);
+    Outcome outcome;
+    try {
+      outcome = check(random);
+    } catch (const std::exception& problem) {
+      outcome.fail(problem.what());
+    }
+    worst = std::max(worst, outcome.error);
+    if (outcome.ok) continue;
     failed_ = true;
-    Case failed;
-    failed.stem = stem_, failed.shape = {{"cases", name}};
-    failed.make = [&](int) -> std::unique_ptr<Workload> { throw std::runtime_error(problem.what()); };
-    bench_.measure(failed);
+    return bench_.fail(full + ": " + outcome.complaint + "; again: --suite " + stem_ + " --cases 1 --seed " +
+                       std::to_string(seed));
   }
+  error_ = std::max(error_, worst);
+  std::printf("%-32s %d random cases, largest relative error %.2e\n", full.c_str(), count, worst);
   std::fflush(stdout);
+}
+
+Case Layer::row_case(const Timed& row, const std::string& impl) const {
+  Case c;
+  c.stem = stem_, c.shape = row.shape, c.dtype = row.dtype, c.out_dtype = row.out_dtype, c.impl = impl;
+  c.bytes = row.bytes, c.set_bytes = row.bytes, c.tolerance = 0.05, c.sms = row.sms;
+  return c;
+}
+
+void Layer::time_copy(const Timed& row) {
+  const auto count = static_cast<std::size_t>(row.bytes / 32);
+  const int sets = rotating_sets(row.bytes);
+  const DeviceArray<uint4> memory(2 * count * static_cast<std::size_t>(sets));
+  Case c = row_case(row, row.impl + "_as_copy");
+  c.make = [&](int) {
+    return std::make_unique<Checked>(
+        [&](int set, cudaStream_t stream) {
+          uint4* from = memory.get() + static_cast<std::size_t>(set) * 2 * count;
+          if (row.sms > 0) return copy_on(from + count, from, count * 16, row.sms, row.sms % 2 == 0 ? 2 : 1, stream);
+          copy<<<static_cast<unsigned>((count + 1023) / 1024), 256, 0, stream>>>(from, from + count, count);
+        },
+        sets, 0.0);
+  };
+  bench_.measure(c);
 }
 
 void Layer::time(const Timed& row) {
   if (failed_ || !timing()) return;
   throw_unless(cudaDeviceSynchronize(), "preparing a timed row");
-  Case c;
-  c.stem = stem_, c.shape = row.shape, c.dtype = row.dtype, c.out_dtype = row.out_dtype, c.impl = row.impl;
-  c.bytes = row.bytes, c.set_bytes = row.bytes, c.tolerance = 0.05;
+  time_copy(row);
+  Case c = row_case(row, row.impl);
+  c.must_of_copy = row.must_of_copy, c.must_us = row.must_us;
   c.make = [&](int) { return std::make_unique<Checked>(row.run, row.sets, error_); };
-  bench_.measure(c);
-  const auto count = static_cast<std::size_t>(row.bytes / 32);
-  const int sets = rotating_sets(row.bytes);
-  const DeviceArray<uint4> memory(2 * count * static_cast<std::size_t>(sets));
-  c.impl = row.impl + "_as_copy";
-  c.make = [&](int) {
-    return std::make_unique<Checked>(
-        [&](int set, cudaStream_t stream) {
-          uint4* from = memory.get() + static_cast<std::size_t>(set) * 2 * count;
-          copy<<<static_cast<unsigned>((count + 1023) / 1024), 256, 0, stream>>>(from, from + count, count);
-        },
-        sets, 0.0);
-  };
   bench_.measure(c);
 }
 

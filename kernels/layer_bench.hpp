@@ -2,7 +2,6 @@
 // the same size in the same run. One <stem>_bench.cu a stem.
 #pragma once
 #include <functional>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -24,7 +23,10 @@ class Array : public DeviceArray<T> {
   void zero() { fill_bytes(0); }
 
  private:
-  void fill_bytes(int byte) { throw_unless(cudaMemset(this->get(), byte, this->bytes()), "filling GPU memory"); }
+  void fill_bytes(int byte) {
+    if (this->size() == 0) return;
+    throw_unless(cudaMemset(this->get(), byte, this->bytes()), "filling GPU memory");
+  }
 };
 
 /// A random case of a kernel against its reference.
@@ -37,10 +39,8 @@ struct Outcome {
     ok = false;
   }
 };
-using Random = std::mt19937_64;
 using Check = std::function<Outcome(Random&)>;
 
-std::int64_t between(Random& random, std::int64_t low, std::int64_t high);
 /// Normal, of this spread; rounded to BF16.
 std::vector<Bf16> normal_bf16(Random& random, std::size_t count, float spread = 1.0F);
 std::vector<float> normal(Random& random, std::size_t count, float spread = 1.0F);
@@ -59,9 +59,6 @@ void compare_bits(Outcome& outcome, const std::string& what, const std::vector<T
                         std::to_string(expected[i]));
   }
 }
-/// `count` random cases; throws with the case's number at the first that fails. Returns the largest error.
-double run_cases(const std::string& name, const Check& check, int count);
-
 /// A row to time. `bytes`: the fewest through device memory. Small problems come in several `sets` that take turns.
 struct Timed {
   Fields shape;
@@ -69,22 +66,26 @@ struct Timed {
   double bytes = 0;
   Run run;
   int sets = 1;
+  double must_of_copy = 0, must_us = 0;  ///< as Case's
+  int sms = 0;                           ///< blocks, for the copy too; 0: all
 };
 
 /// One kernel family: its random checks and its rows.
 class Layer {
  public:
   Layer(Bench& bench, std::string stem) : bench_(bench), stem_(std::move(stem)) {}
-  /// 200 random cases in the suite "layer_cases", two in "layer_few" (for compute-sanitizer), a dozen before timed
-  /// rows.
+  /// As many random cases as --cases says, or a dozen before timed rows. After a failure nothing is timed.
   void check(const std::string& name, const Check& check);
   bool timing() const;
-  /// Times the row and, once a shape, a copy that reads and writes as many bytes.
+  /// Times a copy that reads and writes as many bytes, then the row.
   void time(const Timed& row);
 
  private:
   Bench& bench_;
   std::string stem_;
+  void time_copy(const Timed& row);
+  Case row_case(const Timed& row, const std::string& impl) const;
+
   double error_ = 0;  ///< largest of the checks so far
   bool failed_ = false;
 };

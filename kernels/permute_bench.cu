@@ -121,7 +121,8 @@ void rows_of(std::int64_t tokens, std::int64_t experts, bool fp8, Layer& layer) 
               .dtype = fp8 ? "fp8_block" : "bf16",
               .out_dtype = fp8 ? "fp8_block" : "bf16",
               .bytes = bytes,
-              .run = [=](int, cudaStream_t stream) { permute(a, {.stream = stream}); }});
+              .run = [=](int, cudaStream_t stream) { permute(a, {.stream = stream}); },
+              .must_us = static_cast<double>(used * row_bytes) / 1.7e6});
   if (!fp8) return;
   const PermuteMapArgs m = map.args;
   layer.time({.shape = shape,

@@ -87,7 +87,8 @@ void activation_row(std::int64_t rows, std::int64_t cols, bool transpose, bool s
               .out_dtype = "fp8_block",
               .impl = stats ? "railcast_stats" : "railcast",
               .bytes = static_cast<double>(n) * (2 + out),
-              .run = [=](int, cudaStream_t stream) { quantize(a, {.stream = stream}); }});
+              .run = [=](int, cudaStream_t stream) { quantize(a, {.stream = stream}); },
+              .must_of_copy = 0.92});
 }
 
 void weight_row(std::int64_t n, std::int64_t k, Layer& layer) {
@@ -101,7 +102,8 @@ void weight_row(std::int64_t n, std::int64_t k, Layer& layer) {
               .out_dtype = "fp8_block",
               .impl = "railcast_weight",
               .bytes = static_cast<double>(count) * 4,
-              .run = [=](int, cudaStream_t stream) { quantize_weight(a, {.stream = stream}); }});
+              .run = [=](int, cudaStream_t stream) { quantize_weight(a, {.stream = stream}); },
+              .must_of_copy = 0.92});
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // Suites of wgrad: dense, and one per expert over unequal numbers of tokens.
+#include <algorithm>
+
 #include "kernels/bench.hpp"
 #include "kernels/device_array.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/gemm_cases.hpp"
 #include "kernels/gemm_check.hpp"
 #include "kernels/peers.hpp"
 #include "kernels/random.hpp"
@@ -128,6 +131,27 @@ void wgrad_grouped_suite(Bench& bench) {
     if (tile.bm > 0) c.stem = "tile " + describe(tile);
     bench.measure(c);
   }
+}
+
+void wgrad_cases(Bench& bench) {
+  bench.random_cases("wgrad", [](Random& random) {
+    const std::int64_t m = some_rows(random, 700), n = some_sixteens(random, 900), k = some_sixteens(random, 3000);
+    return RandomCase{one_line(fields({"m", "n", "k"}, {m, n, k})), kFp32CaseTolerance,
+                      std::make_unique<WgradWorkload>(m, n, k, std::vector<int>{}, Tile{}, 1)};
+  });
+}
+
+/// Unequal numbers of tokens; some experts have none.
+void wgrad_grouped_cases(Bench& bench) {
+  bench.random_cases("wgrad_grouped", [](Random& random) {
+    std::vector<int> offsets = {0};
+    for (std::int64_t g = between(random, 1, 9); g > 0; --g)
+      offsets.push_back(offsets.back() + static_cast<int>(128 * std::max<std::int64_t>(0, between(random, -2, 8))));
+    const auto groups = static_cast<std::int64_t>(offsets.size()) - 1;
+    const std::int64_t m = some_rows(random, 400), n = some_sixteens(random, 500), k = offsets.back();
+    return RandomCase{one_line(fields({"groups", "m", "n", "k"}, {groups, m, n, k})), kFp32CaseTolerance,
+                      std::make_unique<WgradWorkload>(m, n, k, offsets, Tile{}, 1)};
+  });
 }
 
 }  // namespace railcast::kernels

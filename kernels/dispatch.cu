@@ -1,0 +1,289 @@
+#include "kernels/dispatch.hpp"
+
+#include <algorithm>
+
+#include "kernels/bulk.cuh"
+#include "kernels/exchange.cuh"
+
+namespace railcast::kernels {
+namespace {
+using namespace device;
+
+// Roles of a block's warps: senders move rows (one bulk load, one bulk store a destination), writers move what
+// describes them (scales, experts, weights, source), the receiver waits for what the other ranks send here.
+constexpr int kMostSenders = 8, kWriters = 4, kStages = 3, kHalves = kMostRanks / 32;
+constexpr int kStageBytes = 176 * 1024;
+
+struct Work {
+  DispatchArgs a;
+  Window window;
+  unsigned long long timeout;
+  int senders;
+};
+
+/// A warp's tokens: chunks of all ranks are dealt to the blocks, tokens of a chunk to the warps of a role.
+class Turns {
+ public:
+  __device__ Turns(const Work& w, int warp, int warps)
+      : w_(w), warp_(warp), warps_(warps), item_(static_cast<int>(blockIdx.x - gridDim.x)), offset_(warp - warps) {}
+  __device__ bool next(int& local, int& item, std::int64_t& token) {
+    const auto chunks = static_cast<int>((w_.a.shape.tokens + w_.a.chunk - 1) / w_.a.chunk);
+    for (offset_ += warps_; offset_ >= size_; offset_ = warp_) {
+      item_ += static_cast<int>(gridDim.x);
+      size_ = 0;
+      if (item_ >= chunks * w_.a.peers.local) return item_ -= static_cast<int>(gridDim.x), false;
+      first_ = item_ / w_.a.peers.local * w_.a.chunk;
+      size_ = static_cast<int>(min(w_.a.chunk, w_.a.rank[item_ % w_.a.peers.local].tokens - first_));
+    }
+    local = item_ % w_.a.peers.local, item = item_, token = first_ + offset_;
+    return true;
+  }
+
+ private:
+  const Work& w_;
+  int warp_, warps_, item_, offset_, size_ = 0;
+  std::int64_t first_ = 0;
+};
+
+/// What this warp has finished since its last notice; lane i's ranks are i, i + 32.
+struct Notice {
+  int local = -1, item = -1;
+  int rows[kHalves] = {};
+
+  /// After this lane's writes are complete.
+  __device__ void give(const Work& w) {
+#pragma unroll
+    for (int h = 0; h < kHalves; ++h) {
+      const int d = h * 32 + threadIdx.x % 32;
+      if (rows[h] > 0) add_release(&sync_of(w.a.peers, d)->arrived[w.a.peers.first + local], rows[h]);
+      rows[h] = 0;
+    }
+  }
+};
+
+/// The token's place at each of this lane's ranks; -1: it does not go there.
+__device__ __forceinline__ void places_for(const Work& w, int local, std::int64_t token, int (&place)[kHalves]) {
+  const int ranks = w.a.shape.ranks;
+#pragma unroll
+  for (int h = 0; h < kHalves; ++h) {
+    const int d = h * 32 + threadIdx.x % 32;
+    place[h] = d < ranks ? w.a.rank[local].places[token * ranks + d] : -1;
+  }
+}
+/// The row there.
+__device__ __forceinline__ int row_at(const Work& w, const int* base, int local, int half, int place) {
+  return base[local * w.a.shape.ranks + half * 32 + threadIdx.x % 32] + place;
+}
+
+// ---- senders ----
+
+struct Sending {
+  int local = -1, item = -1;
+  int place[kHalves] = {-1, -1};  ///< loaded when the row is, first looked at when the row is here
+};
+
+class Sender {
+ public:
+  __device__ Sender(const Work& w, const int* base, unsigned char* stages, Barrier* full, int warp)
+      : w_(w), base_(base), stages_(stages), full_(full), turns_(w, warp, w.senders) {}
+
+  __device__ void run() {
+    Sending queue[kStages];
+#pragma unroll
+    for (int s = 0; s + 1 < kStages; ++s) fetch(queue[s], s);
+    for (std::uint32_t phase = 0;; phase ^= 1) {
+#pragma unroll
+      for (int s = 0; s < kStages; ++s) {
+        if (queue[s].local < 0) return notify(-1, -1);
+        if (queue[s].item != notice_.item) notify(queue[s].local, queue[s].item);
+        full_[s].wait(phase);
+        store(queue[s], s);
+        bulk_wait_read<1>();  // the token before this one has left its stage
+        __syncwarp();
+        fetch(queue[(s + kStages - 1) % kStages], (s + kStages - 1) % kStages);
+      }
+    }
+  }
+
+ private:
+  __device__ unsigned char* stage(int s) const { return stages_ + s * w_.a.shape.row_bytes; }
+
+  __device__ __forceinline__ void fetch(Sending& next, int s) {
+    std::int64_t token = 0;
+    next.local = -1;
+    int local = 0;
+    if (!turns_.next(local, next.item, token)) return;
+    next.local = local;
+    const auto bytes = static_cast<std::uint32_t>(w_.a.shape.row_bytes);
+    if (threadIdx.x % 32 == 0) {
+      full_[s].expect(bytes);
+      bulk_load(stage(s), static_cast<const char*>(w_.a.rank[local].x) + token * bytes, bytes, full_[s]);
+    }
+    places_for(w_, local, token, next.place);
+  }
+
+  __device__ __forceinline__ void store(const Sending& now, int s) {
+    const std::int64_t bytes = w_.a.shape.row_bytes;
+#pragma unroll
+    for (int h = 0; h < kHalves; ++h) {
+      if (now.place[h] < 0) continue;
+      const std::int64_t row = row_at(w_, base_, now.local, h, now.place[h]);
+      char* to = w_.a.peers.window[h * 32 + threadIdx.x % 32] + w_.window.x + row * bytes;
+      bulk_store(to, stage(s), static_cast<std::uint32_t>(bytes));
+      ++notice_.rows[h];
+    }
+    bulk_commit();
+  }
+
+  __device__ void notify(int local, int item) {
+    bulk_wait_all();
+    notice_.give(w_);
+    notice_.local = local, notice_.item = item;
+  }
+
+  const Work& w_;
+  const int* base_;
+  unsigned char* stages_;
+  Barrier* full_;
+  Turns turns_;
+  Notice notice_;
+};
+
+// ---- writers ----
+
+/// One token's description to one rank.
+struct Description {
+  int expert;      ///< lane k: choice k's, of all ranks
+  float weight;    ///< lane k
+  float scale[4];  ///< lane i: groups i, i + 32 ..
+};
+
+__device__ void write(const Work& w, const Description& t, std::int64_t token, int d, std::int64_t row) {
+  const ExchangeShape& s = w.a.shape;
+  const int lane = threadIdx.x % 32, first = d * static_cast<int>(s.experts / s.ranks);
+  auto* scales = in_window<float>(w.a.peers, d, w.window.scales) + row * s.groups;
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    if (i * 32 + lane < s.groups) scales[i * 32 + lane] = t.scale[i];
+  if (lane == 0) in_window<int>(w.a.peers, d, w.window.source)[row] = static_cast<int>(token);
+  if (lane >= s.top_k) return;
+  const bool here = t.expert >= first && t.expert < first + static_cast<int>(s.experts / s.ranks);
+  in_window<int>(w.a.peers, d, w.window.experts)[row * s.top_k + lane] = here ? t.expert - first : -1;
+  in_window<float>(w.a.peers, d, w.window.weights)[row * s.top_k + lane] = t.weight;
+}
+
+__device__ Description read(const Work& w, int local, std::int64_t token) {
+  const DispatchRank& mine = w.a.rank[local];
+  const ExchangeShape& s = w.a.shape;
+  const int lane = threadIdx.x % 32;
+  Description t{-1, 0, {}};
+  if (lane < s.top_k) {
+    t.expert = mine.chosen[token * s.top_k + lane];
+    t.weight = mine.weights != nullptr ? mine.weights[token * s.top_k + lane] : 0.0F;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    if (i * 32 + lane < s.groups)
+      t.scale[i] = mine.scales[token * w.a.token_stride + (i * 32 + lane) * w.a.group_stride];
+  return t;
+}
+
+__device__ void write_all(const Work& w, const int* base, int warp) {
+  Turns turns(w, warp, kWriters);
+  Notice notice;
+  int local = 0, item = 0;
+  std::int64_t token = 0;
+  const auto notify = [&] {
+    __threadfence_system();
+    __syncwarp();
+    notice.give(w);
+  };
+  while (turns.next(local, item, token)) {
+    if (item != notice.item) notify(), notice.local = local, notice.item = item;
+    const Description t = read(w, local, token);
+    int place[kHalves];
+    places_for(w, local, token, place);
+#pragma unroll
+    for (int h = 0; h < kHalves; ++h) {
+      notice.rows[h] += place[h] >= 0;
+      const int row = place[h] >= 0 ? row_at(w, base, local, h, place[h]) : 0;
+      for (unsigned to = __ballot_sync(full_warp, place[h] >= 0); to != 0; to &= to - 1)
+        write(w, t, token, h * 32 + __ffs(to) - 1, __shfl_sync(full_warp, row, __ffs(to) - 1));
+    }
+  }
+  notify();
+}
+
+/// Rows that nothing is sent to say so, for a permute over the whole window.
+__device__ void clear_rest(const Work& w, int thread, int threads) {
+  const ExchangeShape& s = w.a.shape;
+  for (int l = 0; l < w.a.peers.local; ++l) {
+    const int rank = w.a.peers.first + l;
+    std::int64_t used = 0;
+    for (int from = 0; from < s.ranks; ++from) used += count_at(sync_of(w.a.peers, rank), from, rank);
+    int* experts = in_window<int>(w.a.peers, rank, w.window.experts);
+    for (std::int64_t i = used * s.top_k + thread; i < s.ranks * s.tokens * s.top_k; i += threads) experts[i] = -1;
+    if (thread == 0 && w.a.rank[l].received != nullptr) *w.a.rank[l].received = static_cast<int>(used);
+  }
+}
+
+// ---- the receiver ----
+
+__device__ void receive(const Work& w) {
+  for (int l = static_cast<int>(blockIdx.x); l < w.a.peers.local; l += static_cast<int>(gridDim.x)) {
+    const int rank = w.a.peers.first + l;
+    ExchangeSync* own = sync_of(w.a.peers, rank);
+    for (int from = threadIdx.x % 32; from < w.a.shape.ranks; from += 32)
+      wait_for(&own->arrived[from], 2ULL * count_at(own, from, rank), from, &own->late, w.timeout);
+  }
+}
+
+__global__ __launch_bounds__((kMostSenders + kWriters + 1) * 32, 1) void send_rows(const __grid_constant__ Work w) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  __shared__ Barrier full[kMostSenders][kStages];
+  unsigned char* stages = shared;
+  int* base = reinterpret_cast<int*>(shared + w.senders * kStages * w.a.shape.row_bytes);
+  if (threadIdx.x < kMostSenders * kStages) full[threadIdx.x / kStages][threadIdx.x % kStages].init(1);
+  barrier_init_fence();
+  const bool all = wait_for_all(w.a.peers, w.a.shape.ranks, [&](int rank, int from) {
+    ExchangeSync* own = sync_of(w.a.peers, rank);
+    return wait_for(&own->counted[from], own->epoch, from, &own->late, w.timeout);
+  });
+  if (!all) return;
+  fill_bases(w.a.peers, w.a.shape.ranks, base);
+  const int warp = threadIdx.x / 32;
+  if (warp < w.senders) {
+    Sender(w, base, stages + warp * kStages * w.a.shape.row_bytes, full[warp], warp).run();
+  } else if (warp < w.senders + kWriters) {
+    const int thread = static_cast<int>(threadIdx.x) - w.senders * 32, threads = kWriters * 32;
+    clear_rest(w, static_cast<int>(blockIdx.x) * threads + thread, static_cast<int>(gridDim.x) * threads);
+    write_all(w, base, warp - w.senders);
+  } else {
+    receive(w);
+  }
+}
+
+}  // namespace
+
+void dispatch(const DispatchArgs& a, const Launch& launch) {
+  const char* name = "dispatch";
+  const Window window = window_of(a.shape);
+  require(a.peers.first >= 0 && a.peers.local >= 1 && a.peers.first + a.peers.local <= a.shape.ranks, name,
+          "ranks of this launch within the shape's");
+  require(a.chunk >= 1 && a.chunk <= 1 << 20, name, "a chunk of 1 to 1048576 tokens, got " + std::to_string(a.chunk));
+  require(a.shape.groups <= 128, name, "up to 128 groups of scales, got " + std::to_string(a.shape.groups));
+  require(a.timeout_s > 0, name, "timeout_s above 0");
+  for (int i = 0; i < a.peers.local; ++i) {
+    const DispatchRank& r = a.rank[i];
+    require(r.tokens == 0 || (r.x && aligned16(r.x) && r.chosen && r.places), name,
+            "x (aligned to 16 bytes), chosen and places of rank " + std::to_string(a.peers.first + i));
+    require(r.tokens == 0 || a.shape.groups == 0 || r.scales, name, "scales beside groups");
+  }
+  Work w{a, window, static_cast<unsigned long long>(a.timeout_s * 1e9), 0};
+  w.senders = static_cast<int>(std::clamp<std::int64_t>(kStageBytes / (kStages * a.shape.row_bytes), 1, kMostSenders));
+  const auto shared = static_cast<int>(w.senders * kStages * a.shape.row_bytes + a.peers.local * a.shape.ranks * 4);
+  launch_on_sms(send_rows, w, launch.sms > 0 ? launch.sms : 24, (w.senders + kWriters + 1) * 32, shared, launch.stream,
+                name);
+}
+
+}  // namespace railcast::kernels

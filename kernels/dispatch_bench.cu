@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/exchange_bench.hpp"
+
+namespace railcast::kernels::layer {
+namespace {
+
+/// One rank's window after a dispatch.
+struct Received {
+  const ExchangeShape& shape;
+  Window at;
+  std::vector<char> bytes;
+
+  template <typename T>
+  const T* row(std::int64_t offset, std::size_t row, std::int64_t width) const {
+    return reinterpret_cast<const T*>(bytes.data() + offset) + row * static_cast<std::size_t>(width);
+  }
+};
+
+Received download(const ExchangeShape& shape, const Peers& peers, int rank) {
+  Received r{shape, window_of(shape), {}};
+  r.bytes.resize(static_cast<std::size_t>(r.at.bytes));
+  throw_unless(cudaMemcpy(r.bytes.data(), peers.window[rank], r.bytes.size(), cudaMemcpyDeviceToHost),
+               "reading a window");
+  return r;
+}
+
+template <typename T>
+bool same(const T* a, const T* b, std::int64_t count) {
+  return std::memcmp(a, b, static_cast<std::size_t>(count) * sizeof(T)) == 0;
+}
+
+/// What was sent, as the ranks hold it.
+struct Inputs {
+  std::vector<std::uint8_t> x;
+  std::vector<float> scales;
+};
+
+/// The first thing wrong in a row; empty: nothing.
+std::string wrong_in(const Exchange& e, const Inputs& in, const Received& got, int rank, std::size_t row,
+                     const reference::Sent& sent) {
+  const ExchangeShape& s = e.shape;
+  const auto from = static_cast<std::size_t>(sent.rank);
+  const std::int64_t token = sent.rank * s.tokens + sent.token;
+  if (!same(got.row<std::uint8_t>(got.at.x, row, s.row_bytes), in.x.data() + token * s.row_bytes, s.row_bytes))
+    return "x";
+  for (std::int64_t g = 0; g < s.groups; ++g) {
+    const float expected = in.scales[static_cast<std::size_t>((sent.rank * s.groups + g) * s.tokens + sent.token)];
+    if (got.row<float>(got.at.scales, row, s.groups)[g] != expected) return "scales";
+  }
+  const std::vector<int> experts = reference::experts_on(s, e.chosen[from], sent.token, rank);
+  if (!same(got.row<int>(got.at.experts, row, s.top_k), experts.data(), s.top_k)) return "experts";
+  if (!same(got.row<float>(got.at.weights, row, s.top_k), e.weights[from].data() + sent.token * s.top_k, s.top_k))
+    return "weights";
+  return *got.row<int>(got.at.source, row, 1) == sent.token ? "" : "source";
+}
+
+void compare_windows(Outcome& out, const Exchange& e, const Inputs& in, const OnGpu& gpu) {
+  const auto rows = reference::dispatched(e.shape, e.chosen);
+  const std::vector<int> received = gpu.received.host();
+  for (int d = 0; d < e.shape.ranks && out.ok; ++d) {
+    const auto& expected = rows[static_cast<std::size_t>(d)];
+    const Received got = download(e.shape, gpu.args.peers, d);
+    if (received[static_cast<std::size_t>(d)] != static_cast<int>(expected.size()))
+      out.fail("rank " + std::to_string(d) + " received " + std::to_string(received[static_cast<std::size_t>(d)]) +
+               " rows, expected " + std::to_string(expected.size()));
+    for (std::size_t i = 0; i < expected.size() && out.ok; ++i) {
+      const std::string wrong = wrong_in(e, in, got, d, i, expected[i]);
+      if (!wrong.empty()) out.fail(wrong + " of row " + std::to_string(i) + " of rank " + std::to_string(d));
+    }
+    const int* experts = got.row<int>(got.at.experts, 0, e.shape.top_k);
+    for (std::int64_t i = static_cast<std::int64_t>(expected.size()) * e.shape.top_k;
+         i < e.shape.rows() * e.shape.top_k; ++i)
+      if (experts[i] != -1) return out.fail("an expert behind the last row of rank " + std::to_string(d));
+  }
+}
+
+void compare_layout(Outcome& out, const Exchange& e, const OnGpu& gpu) {
+  const auto ranks = static_cast<std::size_t>(e.shape.ranks), experts = static_cast<std::size_t>(e.shape.experts);
+  std::vector<int> rank_counts(ranks * ranks), expert_counts(ranks * experts);
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const std::vector<int> place = reference::places(e.shape, e.chosen[r]);
+    for (std::size_t i = 0; i < place.size(); ++i) rank_counts[r * ranks + i % ranks] += place[i] >= 0;
+    for (const int expert : e.chosen[r])
+      if (expert >= 0) ++expert_counts[r * experts + static_cast<std::size_t>(expert)];
+  }
+  compare_bits(out, "rank_counts", gpu.rank_counts.host(), rank_counts);
+  compare_bits(out, "expert_counts", gpu.expert_counts.host(), expert_counts);
+}
+
+/// Three exchanges through the same windows, each of other data.
+Outcome check(Random& random) {
+  const ExchangeShape shape = some_shape(random);
+  const VirtualRanks ranks = virtual_ranks(shape);
+  const Window window = window_of(shape);
+  const int sms = static_cast<int>(between(random, 1, 40));
+  Outcome out;
+  for (int round = 0; round < 3 && out.ok; ++round) {
+    const Exchange e = some_exchange(random, shape);
+    OnGpu gpu(e, ranks.peers());
+    Inputs in{std::vector<std::uint8_t>(gpu.x.size()), normal(random, gpu.scales.size())};
+    for (auto& byte : in.x) byte = static_cast<std::uint8_t>(random());
+    gpu.args.chunk = between(random, 1, 200);
+    throw_unless(cudaMemcpy(gpu.x, in.x.data(), gpu.x.bytes(), cudaMemcpyHostToDevice), "filling x");
+    throw_unless(cudaMemcpy(gpu.scales, in.scales.data(), gpu.scales.bytes(), cudaMemcpyHostToDevice),
+                 "filling scales");
+    for (int r = 0; r < shape.ranks; ++r)
+      throw_unless(
+          cudaMemset(gpu.args.peers.window[r] + window.x, 0xA5, static_cast<std::size_t>(window.bytes - window.x)),
+          "poisoning a window");
+    dispatch_layout(gpu.args, {});
+    dispatch(gpu.args, {.sms = sms});
+    throw_if_late(gpu.args.peers, "dispatch");
+    compare_layout(out, e, gpu), compare_windows(out, e, in, gpu);
+  }
+  return out;
+}
+
+/// All ranks but one come; the error must name it.
+Outcome check_late(Random& random) {
+  ExchangeShape shape = some_shape(random);
+  shape.ranks = std::max(3, shape.ranks), shape.experts = shape.ranks * 2;
+  const VirtualRanks ranks = virtual_ranks(shape);
+  const Exchange e = some_exchange(random, shape);
+  OnGpu gpu(e, ranks.peers());
+  const int missing = static_cast<int>(between(random, 1, shape.ranks - 1));
+  gpu.args.peers = ranks.some(0, missing), gpu.args.timeout_s = 0.02;
+  dispatch_layout(gpu.args, {});
+  DispatchArgs rest = gpu.args;
+  rest.peers = ranks.some(missing + 1, shape.ranks - missing - 1);
+  std::copy(gpu.args.rank + missing + 1, gpu.args.rank + shape.ranks, rest.rank);
+  if (rest.peers.local > 0) dispatch_layout(rest, {});
+  dispatch(gpu.args, {.sms = 8});
+  Outcome out;
+  expect_late(out, gpu.args.peers, "dispatch", missing);
+  return out;
+}
+
+void time_rows(V3Exchange& v3, int sms, std::int64_t chunk, Layer& layer) {
+  DispatchArgs a = v3.gpu.args;
+  a.chunk = chunk;
+  const double row = static_cast<double>(a.shape.row_bytes + 4 * a.shape.groups);
+  layer.time({.shape = v3.shape(chunk),
+              .dtype = "fp8_block",
+              .out_dtype = "fp8_block",
+              .bytes = row * (v3.rows + static_cast<double>(a.shape.rows())),
+              .run = [=](int, cudaStream_t stream) { dispatch(a, {.stream = stream, .sms = sms}); },
+              .must_of_copy = 0.85,
+              .sms = sms});
+}
+
+void time_layout(V3Exchange& v3, Layer& layer) {
+  const DispatchArgs a = v3.gpu.args;
+  layer.time({.shape = v3.shape(0),
+              .dtype = "int32",
+              .out_dtype = "int32",
+              .impl = "railcast_layout",
+              .bytes = static_cast<double>(a.shape.rows() * (a.shape.top_k + a.shape.ranks) * 4),
+              .run = [=](int, cudaStream_t stream) { dispatch_layout(a, {.stream = stream}); }});
+}
+
+void fill_inputs(V3Exchange& v3) {
+  fill_codes(v3.gpu.x, v3.gpu.x.size(), 1, nullptr);
+  fill_uniform(v3.gpu.scales, v3.gpu.scales.size(), 0.005F, 0.02F, 2, nullptr);
+}
+
+}  // namespace
+}  // namespace railcast::kernels::layer
+
+namespace railcast::kernels {
+
+void dispatch_suite(Bench& bench) {
+  using namespace layer;
+  Layer layer(bench, "dispatch");
+  layer.check("virtual ranks", layer::check), layer.check("late rank", check_late);
+  if (!layer.timing()) return;
+  V3Exchange v3;
+  fill_inputs(v3);
+  for (const int sms : {8, 16, 20, 24, 64}) time_rows(v3, sms, DispatchArgs{}.chunk, layer);
+  time_layout(v3, layer);
+  throw_if_late(v3.gpu.args.peers, "dispatch");
+}
+
+/// --tune dispatch
+void dispatch_tune_suite(Bench& bench) {
+  using namespace layer;
+  Layer layer(bench, "dispatch");
+  layer.check("virtual ranks", layer::check);
+  V3Exchange v3;
+  fill_inputs(v3);
+  for (const int sms : {4, 8, 12, 16, 20, 24, 32})
+    for (const std::int64_t chunk : {16, 32, 64, 128, 256, 512}) time_rows(v3, sms, chunk, layer);
+  print_best_chunks(bench, "dispatch");
+}
+
+}  // namespace railcast::kernels

@@ -1,0 +1,231 @@
+#include <algorithm>
+
+#include "kernels/bulk.cuh"
+#include "kernels/exchange.cuh"
+#include "kernels/low_latency.hpp"
+
+namespace railcast::kernels {
+namespace {
+using namespace device;
+
+// A block's roles: eight senders, a token each at a time, and a publisher of its ranks' counts.
+constexpr int kSenders = 8, kBatch = 7;
+
+struct Work {
+  LowLatencyArgs a;
+  LowLatencyWindow window;
+  unsigned long long timeout;
+};
+
+__device__ __forceinline__ LowLatencyChannel& channel_of(const Work& w, int rank) {
+  return reinterpret_cast<LowLatencySync*>(w.a.peers.window[rank])->channel[w.a.buffer];
+}
+__device__ __forceinline__ int* late_of(const Work& w, int rank) {
+  return &reinterpret_cast<LowLatencySync*>(w.a.peers.window[rank])->late;
+}
+
+/// Every local rank's choices of each expert, to all ranks.
+__device__ void publish(const Work& w, int* counts) {
+  const LowLatencyShape& s = w.a.shape;
+  const int lane = threadIdx.x % 32;
+  for (int l = static_cast<int>(blockIdx.x); l < w.a.peers.local; l += static_cast<int>(gridDim.x)) {
+    const int rank = w.a.peers.first + l;
+    const unsigned long long epoch = channel_of(w, rank).epoch;
+    for (int e = lane; e < s.experts; e += 32) counts[e] = 0;
+    __syncwarp();
+    for (std::int64_t i = lane; i < w.a.rank[l].tokens * s.top_k; i += 32)
+      if (w.a.rank[l].chosen[i] >= 0) atomicAdd(&counts[w.a.rank[l].chosen[i]], 1);
+    __syncwarp();
+    for (int d = 0; d < s.ranks; ++d)
+      for (int e = lane; e < s.experts; e += 32) channel_of(w, d).counts[epoch % 2][rank][e] = counts[e];
+    __threadfence_system();
+    __syncwarp();
+    for (int d = lane; d < s.ranks; d += 32) store_release(&channel_of(w, d).counted[rank], epoch + 1);
+  }
+}
+
+/// The token's row to FP8 with its scales, in shared memory.
+__device__ void cast(const Work& w, const Bf16* x, unsigned char* codes) {
+  const int lane = threadIdx.x % 32;
+  auto* scales = reinterpret_cast<float*>(codes + w.a.shape.cols);
+  for (std::int64_t first = lane * 8; first - lane * 8 < w.a.shape.cols; first += kBatch * 256) {
+    uint4 v[kBatch];
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i)
+      if (first + i * 256 < w.a.shape.cols) v[i] = load16(x + first + i * 256);
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) {
+      const std::int64_t at = first + i * 256;
+      if (at - lane * 8 >= w.a.shape.cols) break;
+      const GroupScale scale = group_scale(group_amax<16>(max_abs2(v[i])), ScaleFormat::fp32);
+      float value[8];
+      unpack8(v[i], value);
+      *reinterpret_cast<uint2*>(codes + at) = pack8_e4m3(value, scale.inverse);
+      if (lane % 16 == 0) scales[at / 128] = scale.scale;
+    }
+  }
+}
+
+/// Lane k: the number of this rank's earlier choices of choice k's expert.
+__device__ int earlier(const int* chosen, std::int64_t token, int top_k, int expert) {
+  const int lane = threadIdx.x % 32;
+  int count = 0;
+  for (std::int64_t first = 0; first < (token + 1) * top_k; first += 32) {
+    const std::int64_t i = first + lane;
+    const int other = i < (token + 1) * top_k ? chosen[i] : -1;
+    for (int k = 0; k < top_k; ++k) {
+      const int wanted = __shfl_sync(full_warp, expert, k);
+      const unsigned same = __ballot_sync(full_warp, other == wanted && i < token * top_k + k);
+      if (lane == k) count += __popc(same);
+    }
+  }
+  return count;
+}
+
+/// Rows of lower ranks at the expert, once all counts are here; -1: they did not come.
+__device__ int rows_before(const Work& w, int rank, int expert) {
+  LowLatencyChannel& own = channel_of(w, rank);
+  bool here = true;
+  for (int from = threadIdx.x % 32; from < w.a.shape.ranks; from += 32)
+    here = wait_for(&own.counted[from], own.epoch + 1, from, late_of(w, rank), w.timeout) && here;
+  if (!__all_sync(full_warp, here)) return -1;
+  int rows = 0;
+  for (int from = 0; from < rank && expert >= 0; ++from) rows += __ldcg(&own.counts[own.epoch % 2][from][expert]);
+  return rows;
+}
+
+/// One token: cast, then a copy to each of its experts.
+__device__ bool send(const Work& w, int local, std::int64_t token, unsigned char* codes) {
+  const LowLatencyShape& s = w.a.shape;
+  const LowLatencyRank& mine = w.a.rank[local];
+  const int rank = w.a.peers.first + local, lane = threadIdx.x % 32;
+  const std::int64_t choice = token * s.top_k + lane;
+  const int expert = lane < s.top_k ? mine.chosen[choice] : -1;
+  cast(w, mine.x + token * s.cols, codes);
+  int row = earlier(mine.chosen, token, s.top_k, expert);
+  const int before = rows_before(w, rank, expert);
+  if (before < 0) return false;
+  row += before;
+  if (lane < s.top_k) mine.rows[choice] = expert < 0 ? -1 : row;
+  bulk_sees_stores();
+  __syncwarp();
+  if (expert < 0) return true;
+  const int d = expert / static_cast<int>(s.experts_each());
+  const std::int64_t at = expert % s.experts_each() * s.rows() + row, groups = s.cols / 128;
+  bulk_store(w.a.peers.window[d] + w.window.x[w.a.buffer] + at * s.cols, codes, static_cast<std::uint32_t>(s.cols));
+  bulk_store(w.a.peers.window[d] + w.window.x_scales[w.a.buffer] + at * groups * 4, codes + s.cols,
+             static_cast<std::uint32_t>(groups * 4));
+  bulk_commit();
+  bulk_wait_all();
+  add_release(&channel_of(w, d).arrived[rank], 1);
+  return true;
+}
+
+__global__ __launch_bounds__((kSenders + 1) * 32) void put(const __grid_constant__ Work w) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  __shared__ int counts[kMostLowLatencyExperts];
+  const int warp = threadIdx.x / 32;
+  if (warp == kSenders) return publish(w, counts);
+  unsigned char* codes = shared + warp * (w.a.shape.cols + w.a.shape.cols / 32);
+  for (std::int64_t i = std::int64_t{warp} * gridDim.x + blockIdx.x; i < w.a.peers.local * w.a.shape.tokens;
+       i += std::int64_t{gridDim.x} * kSenders) {
+    const auto local = static_cast<int>(i % w.a.peers.local);
+    const std::int64_t token = i / w.a.peers.local;
+    if (token >= w.a.rank[local].tokens) continue;
+    if (!send(w, local, token, codes)) return;
+    __syncwarp();
+  }
+}
+
+// ---- the reception: a block an expert ----
+
+constexpr int kReceivers = 256;
+
+/// Until all rows of all ranks are here; also this expert's rows. -1: some did not come.
+__device__ int wait_for_rows(const Work& w, int rank, int expert) {
+  LowLatencyChannel& own = channel_of(w, rank);
+  const LowLatencyShape& s = w.a.shape;
+  const auto each = static_cast<int>(s.experts_each()), first = rank * each;
+  const auto counts = own.counts[own.epoch % 2];
+  bool here = true;
+  for (int from = threadIdx.x / 32; from < s.ranks; from += kReceivers / 32) {
+    here = wait_for(&own.counted[from], own.epoch + 1, from, late_of(w, rank), w.timeout) && here;
+    int due = 0;
+    for (int e = threadIdx.x % 32; e < each; e += 32) due += __ldcg(&counts[from][first + e]);
+    due = static_cast<int>(__reduce_add_sync(full_warp, static_cast<unsigned>(due)));
+    if (here) here = wait_for(&own.arrived[from], due, from, late_of(w, rank), w.timeout);
+  }
+  if (__syncthreads_and(here) == 0) return -1;
+  int rows = 0;
+  for (int from = 0; from < s.ranks; ++from) rows += __ldcg(&counts[from][first + expert]);
+  return rows;
+}
+
+/// scales[g][row] = x_scales[row][g], 32 rows at a time.
+__device__ void turn_scales(const Work& w, int rank, int expert, int rows) {
+  __shared__ float tile[32][33];
+  const std::int64_t groups = w.a.shape.cols / 128, all = w.a.shape.rows();
+  const float* from = in_window<float>(w.a.peers, rank, w.window.x_scales[w.a.buffer]) + expert * all * groups;
+  float* to = in_window<float>(w.a.peers, rank, w.window.scales[w.a.buffer]) + expert * groups * all;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  for (std::int64_t row0 = 0; row0 < rows; row0 += 32)
+    for (std::int64_t g0 = 0; g0 < groups; g0 += 32) {
+      for (int r = warp; r < 32; r += kReceivers / 32)
+        if (row0 + r < rows && g0 + lane < groups) tile[r][lane] = __ldcg(from + (row0 + r) * groups + g0 + lane);
+      __syncthreads();
+      for (int g = warp; g < 32; g += kReceivers / 32)
+        if (g0 + g < groups && row0 + lane < rows) to[(g0 + g) * all + row0 + lane] = tile[lane][g];
+      __syncthreads();
+    }
+}
+
+/// The last block through makes the channel ready for its next epoch.
+__device__ void leave(const Work& w, int rank) {
+  LowLatencyChannel& own = channel_of(w, rank);
+  __shared__ bool last;
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) last = atomicAdd(&own.done, 1) + 1 == w.a.shape.experts_each();
+  __syncthreads();
+  if (!last) return;
+  if (threadIdx.x < kMostRanks) own.arrived[threadIdx.x] = 0;
+  if (threadIdx.x == 0) own.done = 0, own.epoch += 1;
+}
+
+__global__ __launch_bounds__(kReceivers) void receive(const __grid_constant__ Work w) {
+  const auto each = static_cast<int>(w.a.shape.experts_each());
+  const int local = static_cast<int>(blockIdx.x) / each, expert = static_cast<int>(blockIdx.x) % each;
+  const int rank = w.a.peers.first + local;
+  const int rows = wait_for_rows(w, rank, expert);
+  if (rows < 0) return;
+  if (threadIdx.x == 0) w.a.rank[local].valid_rows[expert] = rows;
+  turn_scales(w, rank, expert, rows);
+  leave(w, rank);
+}
+
+Work work_of(const LowLatencyArgs& a, const char* name) {
+  check_low_latency(a, name);
+  return {a, low_latency_window(a.shape), static_cast<unsigned long long>(a.timeout_s * 1e9)};
+}
+
+}  // namespace
+
+void dispatch_low_latency(const LowLatencyArgs& a, const Launch& launch) {
+  const char* name = "dispatch_low_latency";
+  const Work w = work_of(a, name);
+  for (int i = 0; i < a.peers.local; ++i)
+    require(a.rank[i].tokens == 0 || (a.rank[i].x && aligned16(a.rank[i].x) && a.rank[i].chosen && a.rank[i].rows),
+            name, "x (aligned to 16 bytes), chosen and rows of rank " + std::to_string(a.peers.first + i));
+  const auto shared = static_cast<int>(kSenders * (a.shape.cols + a.shape.cols / 32));
+  launch_on_sms(put, w, launch.sms > 0 ? launch.sms : 132, (kSenders + 1) * 32, shared, launch.stream, name);
+}
+
+void dispatch_low_latency_receive(const LowLatencyArgs& a, const Launch& launch) {
+  const char* name = "dispatch_low_latency_receive";
+  const Work w = work_of(a, name);
+  for (int i = 0; i < a.peers.local; ++i) require(a.rank[i].valid_rows, name, "valid_rows of every rank");
+  receive<<<static_cast<unsigned>(a.peers.local * a.shape.experts_each()), kReceivers, 0, launch.stream>>>(w);
+  check_launch(name);
+}
+
+}  // namespace railcast::kernels

@@ -1,0 +1,53 @@
+// Windows (of window_of(shape).bytes) for dispatch and combine: on one GPU, on several GPUs of a process, and of
+// several processes.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <vector>
+
+#include "kernels/device_array.hpp"
+#include "kernels/exchange.hpp"
+
+namespace railcast::kernels {
+
+/// All ranks in the current GPU's memory: the check of correctness, and of what the memory side can do.
+class VirtualRanks {
+ public:
+  VirtualRanks(int ranks, std::int64_t window_bytes);
+  Peers peers() const { return some(0, ranks_); }
+  Peers some(int first, int count) const;  ///< a launch for these ranks alone
+
+ private:
+  int ranks_;
+  std::int64_t window_bytes_;
+  DeviceArray<char> memory_;
+};
+
+/// One rank a GPU, all in this process. Throws KernelError (Fault::device) naming two GPUs that cannot see each other.
+class PeerRanks {
+ public:
+  PeerRanks(std::int64_t window_bytes, const std::vector<int>& devices);
+  Peers peers(int rank) const;  ///< for launches on devices[rank]
+
+ private:
+  std::vector<DeviceArray<char>> windows_;
+};
+
+/// One rank a process: this one's window, to be opened by the others. Handles travel by whatever the processes share.
+class IpcRank {
+ public:
+  IpcRank(std::int64_t window_bytes, int rank);
+  ~IpcRank();
+  IpcRank(const IpcRank&) = delete;
+  IpcRank& operator=(const IpcRank&) = delete;
+  cudaIpcMemHandle_t handle() const;
+  /// handles[r] is rank r's; its own is not opened.
+  Peers open(const std::vector<cudaIpcMemHandle_t>& handles);
+
+ private:
+  int rank_;
+  DeviceArray<char> window_;
+  std::vector<void*> opened_;
+};
+
+}  // namespace railcast::kernels

@@ -1,0 +1,28 @@
+// Random problems of the GEMM family: what its benches draw from.
+#pragma once
+#include "kernels/bench.hpp"
+
+namespace railcast::kernels {
+
+/// Rounding to BF16 alone may take 2^-9 of every element, and the tensor cores' sums some 1.5e-4 of the norm: a bound
+/// where few elements leave nothing to average.
+constexpr double kBf16CaseTolerance = 2.5e-3;
+/// FP32 results of few products: three bits above what the tensor cores keep (about 2^-13 of the largest product).
+constexpr double kFp32CaseTolerance = 1e-3;
+
+/// From none to `most`, small ones and multiples of 64 more often than not.
+inline std::int64_t some_rows(Random& random, std::int64_t most) {
+  const std::int64_t kind = between(random, 0, 3);
+  if (kind == 0) return between(random, 0, 20);
+  return kind == 1 ? between(random, 1, most / 64) * 64 : between(random, 1, most);
+}
+/// A multiple of 16 up to `most`; multiples of 128 often.
+inline std::int64_t some_sixteens(Random& random, std::int64_t most) {
+  return between(random, 0, 2) == 0 ? 128 * between(random, 1, most / 128) : 16 * between(random, 1, most / 16);
+}
+/// All of them half the time.
+inline int some_sms(Random& random) {
+  return between(random, 0, 1) == 0 ? 0 : static_cast<int>(between(random, 2, 132));
+}
+
+}  // namespace railcast::kernels

@@ -1,0 +1,238 @@
+#include "kernels/exchange_bench.hpp"
+#include "kernels/hash.cuh"
+#include "kernels/layer_bench.hpp"
+#include "kernels/low_latency_reference.hpp"
+#include "kernels/quantize_reference.hpp"
+
+namespace railcast::kernels::layer {
+namespace {
+
+/// All ranks' tokens and their place on the GPU. `first` shifts the hash, for different data in every round.
+struct Decode {
+  LowLatencyShape shape;
+  std::vector<std::vector<int>> chosen;
+  std::vector<std::vector<float>> weights;
+  std::vector<std::vector<Bf16>> x;
+  std::vector<Array<int>> d_chosen, rows, valid_rows;
+  std::vector<Array<float>> d_weights;
+  std::vector<Array<Bf16>> d_x, out;
+  LowLatencyArgs args;
+
+  void add(std::vector<int> choices, std::vector<float> weight, std::vector<Bf16> values) {
+    const std::size_t r = chosen.size(), n = values.size();
+    chosen.push_back(std::move(choices)), weights.push_back(std::move(weight)), x.push_back(std::move(values));
+    d_chosen.emplace_back(chosen[r]), d_weights.emplace_back(weights[r]), d_x.emplace_back(x[r]);
+    rows.emplace_back(chosen[r].size()), valid_rows.emplace_back(static_cast<std::size_t>(shape.experts_each()));
+    out.emplace_back(n);
+    args.rank[r] = {.tokens = static_cast<std::int64_t>(chosen[r].size()) / shape.top_k,
+                    .x = d_x[r],
+                    .chosen = d_chosen[r],
+                    .weights = d_weights[r],
+                    .rows = rows[r],
+                    .valid_rows = valid_rows[r],
+                    .out = out[r]};
+  }
+};
+
+LowLatencyShape some_decode_shape(Random& random) {
+  LowLatencyShape s;
+  s.ranks = static_cast<int>(between(random, 0, 2) == 0 ? between(random, 2, 64) : between(random, 2, 8));
+  s.tokens = between(random, 1, s.ranks > 8 ? 4 : 16);
+  s.experts = s.ranks * between(random, 1, 6);
+  s.top_k = static_cast<int>(between(random, 0, 3) == 0 ? 1 : between(random, 1, 12));
+  s.cols = 512 * between(random, 1, 3);
+  return s;
+}
+
+/// Balanced, with choices left out, skewed to one expert, or with a rank that has no tokens.
+void fill(Random& random, const Peers& peers, int buffer, Decode& d) {
+  const LowLatencyShape& s = d.shape;
+  const std::int64_t kind = between(random, 0, 3), favoured = between(random, 0, s.experts - 1);
+  for (int r = 0; r < s.ranks; ++r) {
+    const std::int64_t tokens = kind == 3 && r == favoured % s.ranks ? 0 : between(random, 0, s.tokens);
+    std::vector<int> chosen;
+    for (std::int64_t i = 0; i < tokens * s.top_k; ++i) {
+      const std::int64_t expert = kind == 2 ? favoured : between(random, 0, s.experts - 1);
+      chosen.push_back(kind == 1 && between(random, 0, 3) == 0 ? -1 : static_cast<int>(expert));
+    }
+    std::vector<float> weights = normal(random, chosen.size());
+    d.add(std::move(chosen), std::move(weights), normal_bf16(random, static_cast<std::size_t>(tokens * s.cols)));
+  }
+  d.args.shape = s, d.args.peers = peers, d.args.buffer = buffer;
+}
+
+template <typename T>
+std::vector<T> from_gpu(const char* at, std::int64_t count) {
+  std::vector<T> host(static_cast<std::size_t>(count));
+  throw_unless(cudaMemcpy(host.data(), at, host.size() * sizeof(T), cudaMemcpyDeviceToHost), "reading a window");
+  return host;
+}
+
+/// The codes and scales that every rank's rows must have.
+struct Codes {
+  std::vector<E4m3> q;
+  std::vector<float> scales;  ///< [cols/128, tokens]
+};
+Codes codes_of(const std::vector<Bf16>& x, std::int64_t cols) {
+  const std::int64_t tokens = static_cast<std::int64_t>(x.size()) / cols;
+  Codes c{std::vector<E4m3>(x.size()), std::vector<float>(x.size() / 128)};
+  reference::quantize({.rows = tokens,
+                       .cols = cols,
+                       .x = x.data(),
+                       .q = c.q.data(),
+                       .scales = c.scales.data(),
+                       .scale_stride = tokens});
+  return c;
+}
+
+/// One expert's rows against what was sent to it.
+void compare_expert(Outcome& out, const Decode& d, const std::vector<Codes>& codes, int expert,
+                    const std::vector<reference::Put>& expected) {
+  const LowLatencyShape& s = d.shape;
+  const auto rank = static_cast<int>(expert / s.experts_each());
+  const std::int64_t here = expert % s.experts_each(), groups = s.cols / 128, rows = s.rows();
+  const LowLatencyWindow w = low_latency_window(s);
+  const char* window = d.args.peers.window[rank];
+  const auto q = from_gpu<E4m3>(window + w.x[d.args.buffer] + here * rows * s.cols, rows * s.cols);
+  const auto scales = from_gpu<float>(window + w.scales[d.args.buffer] + here * groups * rows * 4, groups * rows);
+  for (std::size_t i = 0; i < expected.size() && out.ok; ++i) {
+    const Codes& sent = codes[static_cast<std::size_t>(expected[i].rank)];
+    const auto token = static_cast<std::size_t>(expected[i].choice / s.top_k), cols = static_cast<std::size_t>(s.cols);
+    const std::string name = "row " + std::to_string(i) + " of expert " + std::to_string(expert);
+    for (std::size_t c = 0; c < cols; ++c)
+      if (q[i * cols + c] != sent.q[token * cols + c]) return out.fail(name + ", column " + std::to_string(c));
+    const std::size_t tokens = sent.q.size() / cols;
+    for (std::size_t g = 0; g < cols / 128; ++g)
+      if (scales[g * static_cast<std::size_t>(rows) + i] != sent.scales[g * tokens + token])
+        return out.fail(name + ", scale " + std::to_string(g));
+  }
+}
+
+void compare_dispatch(Outcome& out, const Decode& d) {
+  const auto expected = reference::low_latency_rows(d.shape, d.chosen);
+  const auto each = static_cast<std::size_t>(d.shape.experts_each());
+  std::vector<Codes> codes;
+  for (const auto& x : d.x) codes.push_back(codes_of(x, d.shape.cols));
+  for (std::size_t e = 0; e < expected.size() && out.ok; ++e) {
+    const int valid = d.valid_rows[e / each].host()[e % each];
+    if (valid != static_cast<int>(expected[e].size()))
+      return out.fail("expert " + std::to_string(e) + " got " + std::to_string(valid) + " rows, expected " +
+                      std::to_string(expected[e].size()));
+    compare_expert(out, d, codes, static_cast<int>(e), expected[e]);
+  }
+}
+
+/// Random y, and what its weighted sums are in FP64.
+std::vector<std::vector<double>> fill_returns(Random& random, const Decode& d) {
+  const LowLatencyShape& s = d.shape;
+  const LowLatencyWindow w = low_latency_window(s);
+  const auto cols = static_cast<std::size_t>(s.cols);
+  std::vector<std::vector<double>> sums;
+  for (const auto& x : d.x) sums.emplace_back(x.size(), 0.0);
+  const auto rows = reference::low_latency_rows(s, d.chosen);
+  for (std::size_t e = 0; e < rows.size(); ++e) {
+    if (rows[e].empty()) continue;
+    const std::vector<Bf16> y = normal_bf16(random, rows[e].size() * cols);
+    const auto rank = static_cast<std::int64_t>(e) / s.experts_each(),
+               here = static_cast<std::int64_t>(e) % s.experts_each();
+    throw_unless(cudaMemcpy(d.args.peers.window[rank] + w.y[d.args.buffer] + here * s.rows() * s.cols * 2, y.data(),
+                            y.size() * 2, cudaMemcpyHostToDevice),
+                 "filling a window");
+    for (std::size_t i = 0; i < rows[e].size(); ++i) {
+      const auto r = static_cast<std::size_t>(rows[e][i].rank), choice = static_cast<std::size_t>(rows[e][i].choice);
+      for (std::size_t c = 0; c < cols; ++c)
+        sums[r][choice / static_cast<std::size_t>(s.top_k) * cols + c] +=
+            static_cast<double>(d.weights[r][choice]) * static_cast<double>(float_from_bf16(y[i * cols + c]));
+    }
+  }
+  return sums;
+}
+
+/// Four exchanges: both buffers twice.
+Outcome check(Random& random) {
+  Outcome out;
+  const LowLatencyShape shape = some_decode_shape(random);
+  const VirtualRanks ranks(shape.ranks, low_latency_window(shape).bytes);
+  for (int round = 0; round < 4 && out.ok; ++round) {
+    Decode d;
+    d.shape = shape;
+    fill(random, ranks.peers(), round % 2, d);
+    dispatch_low_latency(d.args, {.sms = static_cast<int>(between(random, 1, 132))});
+    dispatch_low_latency_receive(d.args, {});
+    throw_if_late(d.args.peers, "dispatch_low_latency");
+    compare_dispatch(out, d);
+    const auto sums = fill_returns(random, d);
+    combine_low_latency(d.args, {});
+    combine_low_latency_receive(d.args, {});
+    throw_if_late(d.args.peers, "combine_low_latency");
+    for (std::size_t r = 0; r < sums.size() && out.ok; ++r)
+      compare(out, "out of rank " + std::to_string(r), doubles(d.out[r].host()), sums[r], 0x1p-8, 1e-5);
+  }
+  return out;
+}
+
+Outcome check_late(Random& random) {
+  const LowLatencyShape shape = some_decode_shape(random);
+  const VirtualRanks ranks(shape.ranks, low_latency_window(shape).bytes);
+  const int missing = shape.ranks - 1;
+  Decode d;
+  d.shape = shape;
+  fill(random, ranks.some(0, missing), 0, d);
+  d.args.timeout_s = 0.02;
+  dispatch_low_latency(d.args, {});
+  dispatch_low_latency_receive(d.args, {});
+  Outcome out;
+  expect_late(out, d.args.peers, "dispatch_low_latency", missing);
+  return out;
+}
+
+/// DeepSeek-V3's sizes: 8 different experts of 256 for each of 128 tokens of 8 ranks.
+void fill_v3(const VirtualRanks& ranks, Decode& d) {
+  for (std::uint32_t r = 0; r < 8; ++r) {
+    std::vector<int> chosen;
+    for (std::uint64_t t = 0; t < 128; ++t)
+      for (std::uint64_t k = 0; k < 8; ++k) chosen.push_back(static_cast<int>(k * 32 + hash(r, t * 8 + k) % 32));
+    Random random = random_of(r, "low latency rows");
+    d.add(chosen, std::vector<float>(chosen.size(), 0.125F), normal_bf16(random, 128 * 7168));
+  }
+  d.args.shape = d.shape, d.args.peers = ranks.peers();
+}
+
+}  // namespace
+}  // namespace railcast::kernels::layer
+
+namespace railcast::kernels {
+
+/// One suite for both: the way back needs what the way there left.
+void low_latency_suite(Bench& bench) {
+  using namespace layer;
+  Layer there(bench, "dispatch_low_latency"), back(bench, "combine_low_latency");
+  there.check("and combine", layer::check), there.check("late rank", check_late);
+  if (!there.timing()) return;
+  Decode d;
+  d.shape = {.ranks = 8, .tokens = 128, .experts = 256, .top_k = 8, .cols = 7168};
+  const VirtualRanks ranks(8, low_latency_window(d.shape).bytes);
+  fill_v3(ranks, d);
+  const Fields shape = fields({"ranks", "tokens", "top_k", "cols"}, {8, 128, 8, 7168});
+  const LowLatencyArgs a = d.args;
+  there.time({.shape = shape,
+              .out_dtype = "fp8_block",
+              .bytes = 1024.0 * 7168 * 2 + 8192.0 * 7392,
+              .run =
+                  [=](int, cudaStream_t stream) {
+                    dispatch_low_latency(a, {.stream = stream});
+                    dispatch_low_latency_receive(a, {.stream = stream});
+                  },
+              .must_us = 25});
+  back.time({.shape = shape,
+             .bytes = (8192.0 + 1024.0) * 7168 * 2,
+             .run =
+                 [=](int, cudaStream_t stream) {
+                   combine_low_latency(a, {.stream = stream});
+                   combine_low_latency_receive(a, {.stream = stream});
+                 },
+             .must_us = 40});
+  throw_if_late(a.peers, "low_latency");
+}
+
+}  // namespace railcast::kernels
