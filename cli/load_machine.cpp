@@ -7,6 +7,7 @@
 
 #include "cli/json.hpp"
 #include "cli/load_calibration.hpp"
+#include "cli/load_exchange_kernels.hpp"
 
 namespace railcast {
 namespace {
@@ -136,6 +137,7 @@ void use_calibration(Machine& m, const Machine& measured) {
   m.calibrated_on = measured.chip();
   m.copy_rate = load_copy_rate((folder / "copy.csv").string());
   m.steady_ratio = load_steady_ratio((folder / "steady.csv").string());
+  m.exchange = load_exchange_kernels((folder / "deepep.json").string());
   if (m.impl.empty()) m.impl = measured.impl;
 }
 

@@ -10,6 +10,7 @@
 #include "cli/load_calibration.hpp"
 #include "cli/load_machine.hpp"
 #include "cli/load_model.hpp"
+#include "model/exchange_cost.hpp"
 
 namespace railcast {
 namespace {
@@ -134,7 +135,7 @@ std::string model_path(JsonObject& o, const fs::path& scenario) {
 
 std::shared_ptr<const CostModel> read_costs(const Machine& m) {
   if (m.calibration.empty() || !fs::is_directory(m.calibration)) return roofline(m);
-  return steady(calibrated(m, load_calibration(m.calibration)), m.steady_ratio);
+  return remembering(steady(calibrated(m, load_calibration(m.calibration)), m.steady_ratio));
 }
 
 }  // namespace

@@ -251,6 +251,11 @@ class Calibrated : public CostModel {
   /// Port rates are those DeepEP and NCCL reached elsewhere, so extrapolated, or what machine.json says it assumes.
   Cost collective(const Shape& s, std::int64_t sms) const {
     Cost c = collective_cost(machine_, s, sms);
+    const bool exchange = std::holds_alternative<Dispatch>(s) || std::holds_alternative<Combine>(s);
+    if (exchange && machine_.exchange.known()) {
+      c.provenance = Provenance::extrapolated;
+      return c;
+    }
     const char* const key = c.drawn(Draw::nic) > 0 ? "nic_effective" : "nvlink_effective";
     const auto source = machine_.sources.find(key);
     const bool known = source != machine_.sources.end() && !source->second.starts_with("assumed");

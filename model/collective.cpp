@@ -4,6 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "model/exchange_cost.hpp"
+
 namespace railcast {
 namespace {
 
@@ -81,12 +83,16 @@ Cost cost_of(const Machine& m, const SendRecv& s, std::int64_t /*sms*/) {
   return over_ports(m, {bytes, 0, 2 * bytes}, m.kernel_launch + m.nic_latency, m.sms);
 }
 
-Cost cost_of(const Machine& m, const Dispatch& d, std::int64_t sms) {
+Cost either_way(const Machine& m, const Dispatch& d, bool combine, std::int64_t sms) {
+  if (m.exchange.known()) return pipeline_cost(m, d, combine, sms);
   return exchange_cost(m, d, expected_reach(d, m.gpus_per_node), sms);
 }
 
+Cost cost_of(const Machine& m, const Dispatch& d, std::int64_t sms) { return either_way(m, d, false, sms); }
+
 Cost cost_of(const Machine& m, const Combine& c, std::int64_t sms) {
-  return cost_of(m, Dispatch{c.tokens, c.hidden, c.experts, c.top_k, c.ranks, c.groups, c.top_groups, c.dtype}, sms);
+  const Dispatch d{c.tokens, c.hidden, c.experts, c.top_k, c.ranks, c.groups, c.top_groups, c.dtype};
+  return either_way(m, d, true, sms);
 }
 
 }  // namespace

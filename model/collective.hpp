@@ -10,8 +10,9 @@ namespace railcast {
 /// Cost of any collective of Shape on `sms` communication SMs. Provenance: assumed.
 Cost collective_cost(const Machine& m, const Shape& s, std::int64_t sms);
 
-/// Dispatch, or combine with its dtype: one row per distinct remote node over the NIC, one per distinct GPU over
-/// NVLink. The same bytes return in combine, whose forwarders sum a node's partial results first.
+/// Dispatch, or combine with its dtype, of a machine whose kernels are not known(): one row per distinct remote node
+/// over the NIC, one per distinct GPU over NVLink. The same bytes return in combine, whose forwarders sum a node's
+/// partial results first.
 Cost exchange_cost(const Machine& m, const Dispatch& d, const Reach& r, std::int64_t sms);
 
 /// Bytes of a token on the wire: elements, and an FP32 scale per 128 of them in fp8_block (7392 for hidden 7168).

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "model/exchange_kernels.hpp"
 #include "model/shapes.hpp"
 #include "sim/units.hpp"
 
@@ -39,6 +40,8 @@ struct Machine {
   std::string calibration;                     ///< folder of the calibration tables, or empty
   Chip calibrated_on;                          ///< the chip they were measured on; sms 0: no tables
   std::map<std::int64_t, ByteRate> copy_rate;  ///< by SMs of that chip: read + write of a copy, measured; may be empty
+
+  ExchangeKernels exchange;  ///< of dispatch and combine; not known() without a table
 
   double steady_ratio = 1;  ///< time of a kernel at the power cap after seconds over that in a sustained row, measured
 

@@ -40,20 +40,21 @@ TEST_CASE("V3's dispatch is bound by the NIC and eases below 20 SMs", "[model][c
   const auto costs = roofline(machine("h800"));
   const Dispatch d{4096, 7168, 256, 8, 64, 8, 4, Dtype::fp8_block};
   const Cost at20 = costs->cost(d, 20);
-  CHECK(at20.drawn(Draw::nic) == Approx(1));
+  CHECK(at20.drawn(Draw::nic) > 0.95);
   CHECK(at20.drawn(Draw::nvlink) < 1);
   CHECK(at20.drawn(Draw::nvlink) > 0.3);
-  CHECK(costs->cost(d, 24).work == at20.work);
-  CHECK(costs->cost(d, 10).work.seconds() == Approx(2 * at20.work.seconds()));
+  CHECK(costs->cost(d, 24).work.seconds() == Approx(at20.work.seconds()).epsilon(0.02));
+  CHECK(costs->cost(d, 10).work.seconds() > 1.25 * at20.work.seconds());
+  CHECK(costs->cost(d, 5).work.seconds() > 1.9 * costs->cost(d, 10).work.seconds());
   const Combine c{4096, 7168, 256, 8, 64, 8, 4, Dtype::bf16};
-  CHECK(costs->cost(c, 20).work.seconds() == Approx(at20.work.seconds() * 14336 / 7392));
+  CHECK(costs->cost(c, 20).work.seconds() == Approx(at20.work.seconds() * 14336 / 7392).epsilon(0.03));
 }
 
 TEST_CASE("a wide NVLink domain spares the NIC", "[model][cost][collective]") {
   const Dispatch d{4096, 7168, 256, 8, 64, 8, 4, Dtype::fp8_block};
   const Cost c = roofline(machine("gb200-nvl72"))->cost(d, 20);
   CHECK(c.drawn(Draw::nic) == 0);
-  CHECK(c.drawn(Draw::nvlink) > 0.5);
+  CHECK(c.drawn(Draw::nvlink) > 0.4);  // its warps are too few for so fast a port
 }
 
 TEST_CASE("ring collectives move 2(n-1)/n of the vector", "[model][cost][collective]") {
