@@ -1,5 +1,6 @@
 #include <iostream>
 
+#include "cli/all_to_all.hpp"
 #include "cli/exchange.hpp"
 #include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
@@ -33,6 +34,7 @@ void write_trace(const Scenario& s, const Forecast& f, const RunOptions& o) {
 
 int run(const RunOptions& o) {
   if (is_exchange(o.scenario, o.set)) return run_exchange(o);
+  if (is_all_to_all(o.scenario, o.set)) return run_all_to_all(o);
   check_trace_name(o.trace);
   const Scenario s = load_scenario(o.scenario, o.set);
   if (o.no_fold) progress("simulating " + std::to_string(s.gpus()) + " ranks, op by op");

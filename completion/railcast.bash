@@ -3,7 +3,9 @@ _railcast() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
   local options='--help --set --json'
   local keys='machine= nodes= plan.pp= plan.vp= plan.ep= plan.tp= plan.cp= plan.zero= plan.schedule= plan.micro_batch= plan.comm_sms=
-    plan.precision= plan.split= workload.train.sequence= workload.train.global_batch='
+    plan.precision= plan.split= workload.train.sequence= workload.train.global_batch=
+    workload.all_to_all.tokens= workload.all_to_all.hidden= workload.all_to_all.top_k= workload.all_to_all.experts=
+    workload.all_to_all.dtype= workload.all_to_all.router='
   COMPREPLY=()
   if [[ $COMP_CWORD -eq 1 ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'run schedules explain list --help' -- "$word")
