@@ -8,6 +8,7 @@
 #include "cli/json.hpp"
 #include "cli/load_calibration.hpp"
 #include "cli/load_exchange_kernels.hpp"
+#include "cli/load_fabric.hpp"
 
 namespace railcast {
 namespace {
@@ -34,41 +35,56 @@ fs::path machine_file(const std::string& name_or_path, const fs::path& machines)
                      did_you_mean(name_or_path, names));
 }
 
-/// Reads {"value": ..., "source": ...} members, keeping the sources.
+/// Reads {"value": ..., "source": ...} members, keeping the sources; a scenario's changes go first.
 class Sourced {
  public:
-  Sourced(JsonObject& o, Machine& m) : object_(o), machine_(m) {}
+  Sourced(JsonObject& o, Machine& m, JsonObject* changes) : object_(o), machine_(m), changes_(changes) {}
   double quantity(const std::string& key, Dimension d) {
-    return with(key, [&](JsonObject& o) {
-      const double v = o.quantity("value", d);
-      if (v <= 0) o.refuse("value", "is zero; expected a positive quantity");
-      return v;
-    });
+    return with(key, [d](JsonObject& o, const std::string& at) { return positive(o, at, d); });
   }
   ByteRate byte_rate(const std::string& key) { return ByteRate(quantity(key, Dimension::byte_rate)); }
   FlopRate flop_rate(const std::string& key) { return FlopRate(quantity(key, Dimension::flop_rate)); }
   Time time(const std::string& key) { return Time::seconds(quantity(key, Dimension::time)); }
   std::int64_t count(const std::string& key) {
-    return with(key, [](JsonObject& o) { return o.integer("value", 1, 1'000'000'000); });
+    return with(key, [](JsonObject& o, const std::string& at) { return o.integer(at, 1, 1'000'000'000); });
   }
   std::string text(const std::string& key) {
-    return with(key, [](JsonObject& o) { return o.text("value"); });
+    return with(key, [](JsonObject& o, const std::string& at) { return o.text(at); });
   }
   bool boolean(const std::string& key) {
-    return with(key, [](JsonObject& o) { return o.boolean("value"); });
+    return with(key, [](JsonObject& o, const std::string& at) { return o.boolean(at); });
+  }
+  bool changed(const std::string& key) const { return changes_ != nullptr && changes_->has(key); }
+  /// A peak and what kernels reach of it: the same share where only the peak is changed.
+  void rates(const std::string& key, ByteRate& peak, ByteRate& effective) {
+    peak = byte_rate(key), effective = byte_rate(key + "_effective");
+    if (!changed(key) || changed(key + "_effective")) return;
+    JsonObject member = object_.object(key);
+    effective = peak / ByteRate(positive(member, "value", Dimension::byte_rate)) * effective;
   }
 
  private:
+  static double positive(JsonObject& o, const std::string& key, Dimension d) {
+    const double v = o.quantity(key, d);
+    if (v <= 0) o.refuse(key, "is zero; expected a positive quantity");
+    return v;
+  }
   template <class Read>
-  std::invoke_result_t<Read, JsonObject&> with(const std::string& key, Read read) {
+  std::invoke_result_t<Read, JsonObject&, std::string> with(const std::string& key, Read read) {
+    if (changed(key)) {
+      object_.has(key);
+      machine_.sources[key] = "set in " + changes_->file();
+      return read(*changes_, key);
+    }
     JsonObject member = object_.object(key);
-    const auto value = read(member);
+    const auto value = read(member, "value");
     machine_.sources[key] = member.text("source");
     member.finish();
     return value;
   }
   JsonObject& object_;
   Machine& machine_;
+  JsonObject* changes_;
 };
 
 void read_gpu(Sourced& s, Machine& m) {
@@ -83,10 +99,8 @@ void read_gpu(Sourced& s, Machine& m) {
 void read_network(Sourced& s, Machine& m) {
   m.gpus_per_node = s.count("gpus_per_node");
   m.max_nodes = s.count("max_nodes");
-  m.nvlink = s.byte_rate("nvlink");
-  m.nvlink_effective = s.byte_rate("nvlink_effective");
-  m.nic = s.byte_rate("nic");
-  m.nic_effective = s.byte_rate("nic_effective");
+  s.rates("nvlink", m.nvlink, m.nvlink_effective);
+  s.rates("nic", m.nic, m.nic_effective);
   m.nvlink_latency = s.time("nvlink_latency");
   m.nic_latency = s.time("nic_latency");
 }
@@ -111,13 +125,21 @@ void read_impl(JsonObject& o, Machine& m) {
   }
 }
 
-Machine read_machine(const fs::path& file) {
+// {"source": ..., "wiring": "planes", ...}
+void read_topology(JsonObject& o, Machine& m) {
+  if (!o.has("fabric")) return;
+  JsonObject fabric = o.object("fabric");
+  m.sources["fabric"] = fabric.text("source");
+  read_fabric(fabric, m);
+}
+
+Machine read_machine(const fs::path& file, JsonObject* changes = nullptr) {
   const auto json = read_json(file.string());
   JsonObject o(json, file.string());
   Machine m;
   m.path = file.string();
   m.name = o.text("name");
-  Sourced s(o, m);
+  Sourced s(o, m, changes);
   if (o.has("compute_from")) {
     m.compute_from = s.text("compute_from");
     m.same_chip = s.boolean("same_chip");
@@ -125,7 +147,10 @@ Machine read_machine(const fs::path& file) {
   read_gpu(s, m);
   read_network(s, m);
   read_impl(o, m);
+  read_topology(o, m);
   o.finish();
+  if (changes != nullptr) changes->finish();
+  for (const char* key : {"sms", "bf16_peak", "fp8_peak", "hbm"}) m.same_chip = m.same_chip && !s.changed(key);
   check_rates(o, m);
   return m;
 }
@@ -153,11 +178,12 @@ Machine compute_machine(const Machine& m, const fs::path& machines) {
 
 }  // namespace
 
-Machine load_machine(const std::string& name_or_path, const std::string& scenarios_dir) {
+Machine load_machine(const std::string& name_or_path, const std::string& scenarios_dir, JsonObject* changes) {
   const fs::path machines = fs::path(scenarios_dir) / "machines";
-  Machine m = read_machine(machine_file(name_or_path, machines));
+  const fs::path file = machine_file(name_or_path, machines);
+  Machine m = read_machine(file, changes);
   if (m.compute_from.empty()) {
-    use_calibration(m, Machine(m));
+    use_calibration(m, read_machine(file));
     return m;
   }
   const Machine measured = compute_machine(m, machines);

@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/json.hpp"
 #include "cli/load_calibration.hpp"
+#include "cli/load_fabric.hpp"
 #include "cli/load_machine.hpp"
 #include "cli/load_model.hpp"
 #include "model/exchange_cost.hpp"
@@ -43,6 +45,8 @@ void override_key(json& document, const std::string& setting, const std::string&
   std::string left = setting.substr(0, equals);
   for (auto dot = left.find('.'); dot != std::string::npos; dot = left.find('.')) {
     at = &(*at)[left.substr(0, dot)];
+    const bool machine_by_name = at->is_string() && document.contains("machine") && at == &document["machine"];
+    if (machine_by_name) *at = json{{"name", *at}};
     left = left.substr(dot + 1);
     if (!at->is_object() && !at->is_null())
       throw BadInput(file, "", "--set " + setting + " goes through a key that is no object");
@@ -164,15 +168,35 @@ std::vector<Expectation> scenario_expectations(JsonObject& o) {
   return all;
 }
 
+[[noreturn]] static void refuse_machine(JsonObject& o, const std::string& given) {
+  try {
+    load_machine(given, scenarios_folder());
+  } catch (const BadInput& e) {
+    o.refuse("machine", e.what());
+  }
+  throw std::logic_error("a machine without a folder was found");
+}
+
 Machine scenario_machine(JsonObject& o) {
-  const std::string given = o.text("machine");
+  const bool changed = o.raw("machine").is_object();
+  std::optional<JsonObject> changes;
+  if (changed) changes = o.object("machine");
+  const std::string given = changed ? changes->text("name") : o.text("machine");
   const fs::path beside = fs::path(o.file()).parent_path() / given;
   const bool is_path = given.find('/') != std::string::npos || given.ends_with(".json");
+  const std::string sought = is_path && fs::exists(beside) ? beside.string() : given;
+  const bool exists = is_path || fs::is_directory(fs::path(scenarios_folder()) / "machines" / given);
+  if (!exists) refuse_machine(o, given);
+  Machine m = load_machine(sought, scenarios_folder(), changed ? &*changes : nullptr);
+  if (o.has("fabric")) read_fabric(o.object("fabric"), m);
+  return m;
+}
+
+void check_fabric(const std::string& path, const Machine& m, std::int64_t nodes) {
   try {
-    return load_machine(is_path && fs::exists(beside) ? beside.string() : given, scenarios_folder());
-  } catch (const BadInput& e) {
-    if (fs::exists(beside) || is_path) throw;
-    o.refuse("machine", e.what());
+    const Fabric checked(fabric_of(m, nodes));
+  } catch (const std::invalid_argument& e) {
+    throw refused(path, e.what(), "/fabric");
   }
 }
 
@@ -190,6 +214,7 @@ Scenario load_scenario(const std::string& path, const std::vector<std::string>& 
                           " GPUs; the machine " + s.machine.name + " has at most " +
                           std::to_string(s.machine.max_nodes));
   if (o.has("gpus")) s.gpus_used = o.integer("gpus", 1, s.nodes * s.machine.gpus_per_node);
+  check_fabric(path, s.machine, s.nodes);
   s.plan = read_plan(o.object("plan"));
   if (s.plan.comm_sms >= s.machine.sms)
     throw BadInput(

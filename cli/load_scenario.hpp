@@ -20,8 +20,11 @@ Scenario load_scenario(const std::string& path, const std::vector<std::string>& 
 
 /// The scenario's JSON with the overrides put in.
 nlohmann::json scenario_document(const std::string& path, const std::vector<std::string>& overrides);
-/// Its "machine": a name, or a path sought beside the scenario first.
+/// Its "machine": a name, a path sought beside the scenario first, or {"name": either, KEY: a value of machine.json
+/// changed}; then its "fabric".
 Machine scenario_machine(JsonObject& scenario);
+/// Refuses a fabric that cannot be, by its key.
+void check_fabric(const std::string& path, const Machine& m, std::int64_t nodes);
 /// Its "expect" list, or none. A metric's name ends in its unit.
 std::vector<Expectation> scenario_expectations(JsonObject& scenario);
 

@@ -74,7 +74,7 @@ std::int64_t Layout::per_node(Group kind) const {
   return n;
 }
 
-Folding fold(const Layout& l, bool enabled, bool by_position) {
+Folding fold(const Layout& l, bool enabled, bool by_position, const std::vector<std::uint32_t>& classes) {
   const auto n = static_cast<std::size_t>(l.ranks());
   std::vector<std::uint32_t> colours(n);
   std::iota(colours.begin(), colours.end(), 0U);
@@ -93,6 +93,7 @@ Folding fold(const Layout& l, bool enabled, bool by_position) {
       const std::int64_t position = by_position ? l.ep_position(r) : 0;
       colours[i] = static_cast<std::uint32_t>(l.pp_rank(r) * l.ep + position) * 4 + near(r, r + l.stage_ranks()) * 2 +
                    near(r, r - l.stage_ranks());
+      if (!classes.empty()) colours[i] += classes[i] * static_cast<std::uint32_t>(4 * l.pp * l.ep);
     }
     colours = equitable_colours(std::move(colours), groupings);
   }

@@ -36,7 +36,8 @@ struct Folding {
   std::vector<std::int64_t> rank, count;  ///< by simulated rank, in rank order
   std::vector<std::uint32_t> stands_for;  ///< by rank: index of its simulated rank
 };
-/// `by_position`: ranks at different places of their expert-parallel groups have different work.
-Folding fold(const Layout& l, bool enabled, bool by_position = false);
+/// `by_position`: ranks at different places of their expert-parallel groups have different work. `classes`: by rank, or
+/// empty; ranks of different classes differ (Stretch).
+Folding fold(const Layout& l, bool enabled, bool by_position = false, const std::vector<std::uint32_t>& classes = {});
 
 }  // namespace railcast

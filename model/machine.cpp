@@ -27,6 +27,10 @@ std::string impl_for(const Machine& m, const std::string& stem, Dtype d) {
   return "";
 }
 
+FabricSpec fabric_of(const Machine& m, std::int64_t nodes) {
+  return {nodes, m.gpus_per_node, m.nvlink, m.nic, m.nvlink_latency, m.nic_latency, m.topology};
+}
+
 ByteRate memory_rate(const Machine& m, std::int64_t sms) {
   const double share = static_cast<double>(sms) / static_cast<double>(m.sms);
   if (m.copy_rate.empty()) return std::min(1.0, 4 * share) * m.hbm;

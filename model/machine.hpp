@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/exchange_kernels.hpp"
+#include "model/fabric.hpp"
 #include "model/shapes.hpp"
 #include "sim/units.hpp"
 
@@ -33,6 +34,7 @@ struct Machine {
   ByteRate nic;                                            ///< per GPU, each way, peak
   ByteRate nic_effective;
   Time nvlink_latency, nic_latency;
+  Topology topology;                           ///< between the nodes; a scenario's "fabric" changes it
   Time kernel_launch;                          ///< graph node cost, added per kernel
   std::map<std::string, std::string> impl;     ///< stem or stem/dtype -> which impl's rows a step uses
   std::map<std::string, std::string> sources;  ///< key -> source
@@ -50,6 +52,9 @@ struct Machine {
 
 /// The impl whose rows a step uses for (stem, dtype): "gemm/bf16" before "gemm"; empty where none is named.
 std::string impl_for(const Machine& m, const std::string& stem, Dtype d);
+
+/// `nodes` of the machine and what joins them, at peak rates.
+FabricSpec fabric_of(const Machine& m, std::int64_t nodes);
 
 /// Read + write rate of device memory that `sms` SMs reach: the measured copy rate (interpolated in log SMs, scaled
 /// by the peaks on another chip) or, without a table, the peak times min(1, 4 sms / all), as a quarter of an H100's

@@ -8,8 +8,8 @@
 namespace railcast {
 
 Ranks::Ranks(const Layout& layout, const Folding& folding, GraphBuilder& graph,
-             std::vector<std::vector<std::uint32_t>>& members)
-    : layout_(layout), folding_(folding), graph_(graph), members_(members) {
+             std::vector<std::vector<std::uint32_t>>& members, std::vector<Group>& groups)
+    : layout_(layout), folding_(folding), graph_(graph), members_(members), groups_(groups) {
   begin_.assign(static_cast<std::size_t>(layout.pp) + 1, 0);
   for (std::uint32_t i = 0; i < folding.rank.size(); ++i) {
     ++begin_[static_cast<std::size_t>(layout.pp_rank(folding.rank[i])) + 1];
@@ -32,7 +32,8 @@ UsesId Ranks::gang_uses(const std::vector<std::uint32_t>& members) {
   return graph_.uses(uses);
 }
 
-Gang Ranks::add(std::vector<std::uint32_t> members, UsesId uses) {
+Gang Ranks::add(Group kind, std::vector<std::uint32_t> members, UsesId uses) {
+  groups_.push_back(kind);
   members_.push_back(std::move(members));
   return {static_cast<std::uint32_t>(members_.size() - 1), uses};
 }
@@ -47,7 +48,7 @@ const std::vector<Gang>& Ranks::gangs(Group kind, std::int64_t r) {
       it->second.insert(folding_.stands_for[static_cast<std::size_t>(rank)]);
   std::set<std::vector<std::uint32_t>> distinct;
   for (const auto& [group, members] : by_group) distinct.insert({members.begin(), members.end()});
-  for (const auto& members : distinct) known->second.push_back(add(members, gang_uses(members)));
+  for (const auto& members : distinct) known->second.push_back(add(kind, members, gang_uses(members)));
   return known->second;
 }
 
@@ -56,7 +57,7 @@ Gang Ranks::send(std::uint32_t from, std::uint32_t to) {
   if (!fresh) return known->second;
   const bool near = layout_.same_node(folding_.rank[from], folding_.rank[to]);
   const std::array<Use, 2> uses{use(from, near ? nvlink : nic_out), use(to, near ? nvlink : nic_in)};
-  return known->second = add({from, to}, graph_.uses(uses));
+  return known->second = add(Group::column, {from, to}, graph_.uses(uses));
 }
 
 }  // namespace railcast

@@ -20,9 +20,9 @@ struct Gang {
 
 class Ranks {
  public:
-  /// Makes the resources of every simulated rank. Gangs are appended to `members` as they are asked for.
+  /// Makes the resources of every simulated rank. Gangs are appended to `members` and `groups` as they are asked for.
   Ranks(const Layout& layout, const Folding& folding, GraphBuilder& graph,
-        std::vector<std::vector<std::uint32_t>>& members);
+        std::vector<std::vector<std::uint32_t>>& members, std::vector<Group>& groups);
 
   /// The simulated ranks of pipeline rank r are begin(r) to end(r).
   std::uint32_t begin(std::int64_t r) const { return begin_[static_cast<std::size_t>(r)]; }
@@ -39,12 +39,13 @@ class Ranks {
  private:
   Use use(std::uint32_t i, RankResource r) const;
   UsesId gang_uses(const std::vector<std::uint32_t>& members);
-  Gang add(std::vector<std::uint32_t> members, UsesId uses);
+  Gang add(Group kind, std::vector<std::uint32_t> members, UsesId uses);
 
   const Layout& layout_;
   const Folding& folding_;
   GraphBuilder& graph_;
   std::vector<std::vector<std::uint32_t>>& members_;
+  std::vector<Group>& groups_;
   std::vector<std::uint32_t> begin_;
   std::vector<UsesId> compute_uses_;
   std::map<std::pair<Group, std::int64_t>, std::vector<Gang>> gangs_;

@@ -49,4 +49,8 @@ class BadInput : public std::runtime_error {
       : std::runtime_error(file + (pointer.empty() ? "" : "#" + pointer) + ": " + what) {}
 };
 
+/// What a part of the model refused: `what` may begin with the dotted key at fault ("plan.ep: ..."), which becomes the
+/// pointer; `otherwise` stands where it does not.
+BadInput refused(const std::string& file, const std::string& what, const std::string& otherwise);
+
 }  // namespace railcast

@@ -7,6 +7,7 @@
 #include "model/chunk.hpp"
 #include "model/layout.hpp"
 #include "model/ranks.hpp"
+#include "model/stretch.hpp"
 #include "model/weights.hpp"
 
 namespace railcast {
@@ -30,8 +31,9 @@ class Lowering {
   Lowering(const Scenario& s, bool folded)
       : s_(s),
         layout_(s),
-        folding_(fold(layout_, folded, !s.train.expert_loads.empty())),
-        ranks_(layout_, folding_, graph_, out_.gangs),
+        stretch_(s, layout_),
+        folding_(fold(layout_, folded, !s.train.expert_loads.empty(), stretch_.classes())),
+        ranks_(layout_, folding_, graph_, out_.gangs, out_.gang_groups),
         stages_(split_layers(s.model, s.plan, s.train.sequence)),
         maker_(s, stages_, graph_, out_.segments) {
     out_.stages = stages_;
@@ -52,6 +54,7 @@ class Lowering {
     if (s_.plan.zero < 2) reduce_gradients();
     optimize();
     out_.graph = std::move(graph_).build();
+    stretch_.apply(out_);
     return std::move(out_);
   }
 
@@ -316,6 +319,7 @@ class Lowering {
 
   const Scenario& s_;
   Layout layout_;
+  Stretch stretch_;
   Folding folding_;
   TrainStep out_;
   GraphBuilder graph_;
@@ -346,12 +350,7 @@ TrainStep lower_train(const Scenario& s, bool fold) {
           "gradients are reduced at the end; use 1");
     return Lowering(s, fold).run();
   } catch (const std::invalid_argument& e) {
-    std::string what = e.what();
-    const auto colon = what.find(": ");
-    if (what.rfind("plan.", 0) != 0 || colon == std::string::npos) throw BadInput(s.path, "/plan", what);
-    std::string pointer = "/" + what.substr(0, colon);
-    std::ranges::replace(pointer, '.', '/');
-    throw BadInput(s.path, pointer, what.substr(colon + 2));
+    throw refused(s.path, e.what(), "/plan");
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "model/layout.hpp"
 #include "model/scenario.hpp"
 #include "model/schedule.hpp"
 #include "model/split.hpp"
@@ -74,6 +75,7 @@ struct TrainStep {
   std::vector<StageLayers> stages;
   std::vector<SimulatedRank> ranks;
   std::vector<std::vector<std::uint32_t>> gangs;  ///< members, as indices into ranks
+  std::vector<Group> gang_groups;                 ///< by gang: of what kind
   std::vector<Segment> segments;                  ///< by CostId
 };
 

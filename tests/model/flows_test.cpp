@@ -19,7 +19,7 @@ FabricSpec two_level(std::int64_t nodes) {
   s.nodes = nodes;
   s.nvlink = ByteRate(450e9), s.nic = ByteRate(50e9);
   s.nvlink_latency = Time::seconds(1e-6), s.nic_latency = Time::seconds(3e-6);
-  s.nodes_per_leaf = 4;
+  s.topology.nodes_per_leaf = 4;
   return s;
 }
 
@@ -64,16 +64,16 @@ TEST_CASE("within a node only NVLink carries", "[model][flows]") {
 
 TEST_CASE("1024 GPUs, 64 KiB a pair: within 2 % of the port bound", "[model][flows]") {
   FabricSpec s = two_level(128);
-  s.nodes_per_leaf = 32;
+  s.topology.nodes_per_leaf = 32;
   CHECK(deliver(Fabric(s), all_to_all(1024, 65536)).makespan.seconds() == Approx(1331.7e-6).epsilon(0.02));
-  s.nodes = 1024, s.gpus_per_node = 1, s.rails = false;
+  s.nodes = 1024, s.gpus_per_node = 1;
   CHECK(deliver(Fabric(s), all_to_all(1024, 65536)).makespan.seconds() == Approx(1340.9e-6).epsilon(0.02));
 }
 
 TEST_CASE("one filling agrees with the engine's event by event sharing", "[model][flows]") {
   for (double sigma : {0.0, 0.5, 1.5}) {
     FabricSpec s = two_level(8);
-    s.oversubscription = 2;
+    s.topology.oversubscription = 2;
     const auto messages = skewed_all_to_all(64, 1e6, sigma, 7);
     const Fabric f(s);
     CHECK(std::abs(gap(deliver(f, messages).makespan, by_engine(f, messages))) < 0.01);
@@ -97,9 +97,11 @@ TEST_CASE("a gang and its flows agree on symmetric collectives", "[model][flows]
 TEST_CASE("no link carries more than its rate, and the busiest one bounds the makespan", "[model][flows]") {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     FabricSpec s = two_level(8);
-    s.oversubscription = 1 + double(seed % 4), s.spreading = seed % 2 ? Spreading::ecmp : Spreading::adaptive;
-    s.uplinks = 4, s.seed = seed, s.rails = seed % 3 != 0;
-    s.cross_rail = seed % 5 == 0 ? CrossRail::nvlink : CrossRail::spine;
+    s.topology.oversubscription = 1 + double(seed % 4),
+    s.topology.spreading = seed % 2 ? Spreading::ecmp : Spreading::adaptive;
+    s.topology.uplinks = 4, s.topology.seed = seed;
+    s.topology.wiring = seed % 3 != 0 ? Wiring::rails : Wiring::tree;
+    s.topology.cross_rail = seed % 5 == 0 ? CrossRail::nvlink : CrossRail::spine;
     const Fabric f(s);
     const auto messages = skewed_all_to_all(64, 1e6, 1, seed);
     const Exchange e = deliver(f, messages);
@@ -113,7 +115,7 @@ TEST_CASE("no link carries more than its rate, and the busiest one bounds the ma
     for (const Message& m : messages) f.path(m.from, m.to, path), last[path.back()] = true;
     for (const auto& [link, used] : last)
       received += e.busy[link] * e.makespan.seconds() * f.capacity(link).per_second();
-    if (s.cross_rail == CrossRail::spine) CHECK(received == Approx(sent).epsilon(1e-6));
+    if (s.topology.cross_rail == CrossRail::spine) CHECK(received == Approx(sent).epsilon(1e-6));
   }
 }
 
@@ -143,12 +145,12 @@ TEST_CASE("what-ifs go the way they must", "[model][flows]") {
   CHECK(time([](FabricSpec& s) { s.nic = ByteRate(100e9); }) < now);
   CHECK(time([](FabricSpec& s) { s.nic = ByteRate(25e9); }) > now);
   CHECK(time([](FabricSpec& s) { s.nvlink = ByteRate(900e9); }) <= now);
-  const Time twice = time([](FabricSpec& s) { s.oversubscription = 2; });
+  const Time twice = time([](FabricSpec& s) { s.topology.oversubscription = 2; });
   CHECK(twice >= now);
-  CHECK(time([](FabricSpec& s) { s.oversubscription = 4; }) > twice);
-  CHECK(time([](FabricSpec& s) { s.dead_nics = {5}; }) > now);
-  CHECK(time([](FabricSpec& s) { s.slow_nics = {5}; }) > now);
-  CHECK(time([](FabricSpec& s) { s.spreading = Spreading::ecmp; }) >= now);
+  CHECK(time([](FabricSpec& s) { s.topology.oversubscription = 4; }) > twice);
+  CHECK(time([](FabricSpec& s) { s.topology.dead_nics = {5}; }) > now);
+  CHECK(time([](FabricSpec& s) { s.topology.slow_nics = {5}; }) > now);
+  CHECK(time([](FabricSpec& s) { s.topology.spreading = Spreading::ecmp; }) >= now);
 }
 
 TEST_CASE("an impossible fabric or message is refused by its key", "[model][flows]") {
@@ -162,11 +164,12 @@ TEST_CASE("an impossible fabric or message is refused by its key", "[model][flow
     }
     return std::string();
   };
-  CHECK_THAT(refused([](FabricSpec& s) { s.oversubscription = 0; }), ContainsSubstring("fabric.oversubscription"));
-  CHECK_THAT(refused([](FabricSpec& s) { s.dead_nics = {99}; }), ContainsSubstring("there is no GPU 99"));
-  CHECK_THAT(refused([](FabricSpec& s) { s.dead_nics = {0, 1, 2, 3, 4, 5, 6, 7}; }),
+  CHECK_THAT(refused([](FabricSpec& s) { s.topology.oversubscription = 0; }),
+             ContainsSubstring("fabric.oversubscription: "));
+  CHECK_THAT(refused([](FabricSpec& s) { s.topology.dead_nics = {99}; }), ContainsSubstring("there is no GPU 99"));
+  CHECK_THAT(refused([](FabricSpec& s) { s.topology.dead_nics = {0, 1, 2, 3, 4, 5, 6, 7}; }),
              ContainsSubstring("cannot be reached"));
-  CHECK_THAT(refused([](FabricSpec& s) { s.nic = ByteRate(0); }), ContainsSubstring("fabric.nic"));
+  CHECK_THAT(refused([](FabricSpec& s) { s.nic = ByteRate(0); }), ContainsSubstring("machine.nic: "));
   CHECK_THROWS_AS(deliver(Fabric(two_level(1)), {{0, 8, 1}}), std::invalid_argument);
   CHECK_THROWS_AS(deliver(Fabric(two_level(1)), {{0, 1, std::nan("")}}), std::invalid_argument);
 }

@@ -1,0 +1,170 @@
+#include "model/stretch.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "model/flows.hpp"
+
+namespace railcast {
+namespace {
+
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+/// The messages of all groups of one kind, and each one's group.
+struct Traffic {
+  std::vector<Message> messages;
+  void add(std::int64_t from, std::int64_t to) {
+    messages.push_back({static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), 1e6});
+  }
+};
+
+std::map<std::uint32_t, std::vector<std::int64_t>> nodes_by_group(const Layout& l, Group kind) {
+  std::map<std::uint32_t, std::vector<std::int64_t>> nodes;
+  for (std::int64_t r = 0; r < l.ranks(); ++r) {
+    auto& of_group = nodes[l.group(kind, r)];
+    if (of_group.empty() || of_group.back() != r / l.gpus_per_node) of_group.push_back(r / l.gpus_per_node);
+  }
+  return nodes;
+}
+
+// A ring over a group's nodes, each rank to the GPU of its own rail in the next node; with `all`, in every other node,
+// as tokens travel (arXiv 2412.19437, 3.2.2).
+Traffic along_rails(const Layout& l, Group kind, bool all) {
+  Traffic t;
+  const auto nodes = nodes_by_group(l, kind);
+  for (std::int64_t r = 0; r < l.ranks(); ++r) {
+    const auto& of_group = nodes.at(l.group(kind, r));
+    const std::int64_t n = std::int64_t(of_group.size()), rail = r % l.gpus_per_node;
+    const auto own = std::ranges::find(of_group, r / l.gpus_per_node) - of_group.begin();
+    for (std::int64_t k = 1; k < (all ? n : std::min<std::int64_t>(n, 2)); ++k)
+      t.add(r, of_group[at((own + k) % n)] * l.gpus_per_node + rail);
+  }
+  return t;
+}
+
+Traffic sends(const Layout& l, bool up, bool wraps) {
+  Traffic t;
+  for (std::int64_t r = 0; r < l.ranks(); ++r) {
+    const std::int64_t to = up ? r + l.stage_ranks() : r - l.stage_ranks();
+    const bool inside = to >= 0 && to < l.ranks();
+    if (l.pp > 1 && (inside || wraps)) t.add(r, (to + l.ranks()) % l.ranks());
+  }
+  return t;
+}
+
+// By rank: the largest ratio of times of the messages that it sends or, where the group waits for them, receives.
+Stretches ratios(const Fabric& real, const Fabric& ideal, const Traffic& t, std::int64_t ranks, bool received) {
+  Stretches by_rank(at(ranks), 1);
+  const Exchange with = deliver(real, t.messages), without = deliver(ideal, t.messages);
+  for (std::size_t m = 0; m < t.messages.size(); ++m) {
+    const Message& x = t.messages[m];
+    if (real.node(x.from) == real.node(x.to)) continue;
+    const Time a = with.end[m] - real.latency(x.from, x.to), b = without.end[m] - ideal.latency(x.from, x.to);
+    const double ratio = std::max(1.0, a.seconds() / b.seconds());
+    by_rank[x.from] = std::max(by_rank[x.from], ratio);
+    if (received) by_rank[x.to] = std::max(by_rank[x.to], ratio);
+  }
+  return by_rank;
+}
+
+FabricSpec without_faults(FabricSpec f) {
+  Topology t;
+  t.wiring = f.topology.wiring, t.nodes_per_leaf = f.topology.nodes_per_leaf;
+  t.spine_latency = f.topology.spine_latency;
+  f.topology = t;
+  return f;
+}
+
+/// The NIC's part takes `stretch` times as long; with `one_port` NVLink's (PCIe's) bytes pass the same port after it.
+OpCost stretched(const OpCost& c, double stretch, bool one_port) {
+  const auto nic = std::size_t(Draw::nic), nvlink = std::size_t(Draw::nvlink);
+  const double nic_time = double(c.draw[nic]) * c.work.seconds() * stretch;
+  const double port_time = nic_time + (one_port ? double(c.draw[nvlink]) * c.work.seconds() : 0);
+  const double work = std::max(c.work.seconds(), port_time);
+  OpCost out = c;
+  if (work == c.work.seconds()) return out;
+  for (float& d : out.draw) d = static_cast<float>(double(d) * c.work.seconds() / work);
+  out.draw[nic] = static_cast<float>(std::min(1.0, nic_time / work));
+  out.work = Time::seconds(work);
+  return out;
+}
+
+OpCost slowed(const OpCost& c, double times) {
+  OpCost out = c;
+  out.work = Time::seconds(c.work.seconds() * times);
+  for (float& d : out.draw) d = static_cast<float>(double(d) / times);
+  return out;
+}
+
+}  // namespace
+
+Stretch::Stretch(const Scenario& s, const Layout& l) : s_(s) {
+  const FabricSpec spec = fabric_of(s.machine, s.nodes);
+  const auto ranks = at(l.ranks());
+  for (Stretches& p : by_pattern_) p.assign(ranks, 1);
+  kernels_.assign(ranks, 1);
+  none_ = spec.topology.non_blocking();
+  if (none_) return;
+  const Fabric real(spec), ideal(without_faults(spec));
+  for (int p = ring_dense; p <= exchange; ++p)
+    by_pattern_[std::size_t(p)] = ratios(real, ideal, along_rails(l, kGroups[p], p == exchange), l.ranks(), true);
+  const bool wraps = s.plan.schedule == Schedule::interleaved;
+  for (int p : {send_up, send_down})
+    by_pattern_[std::size_t(p)] = ratios(real, ideal, sends(l, p == send_up, wraps), l.ranks(), false);
+  for (std::int64_t gpu : spec.topology.slow_gpus)
+    if (gpu < l.ranks()) kernels_[at(gpu)] = 1 / spec.topology.slow_gpu_share;
+}
+
+std::vector<std::uint32_t> Stretch::classes() const {
+  std::vector<std::uint32_t> by_rank;
+  std::map<std::vector<double>, std::uint32_t> known;
+  for (std::size_t r = 0; r < kernels_.size(); ++r) {
+    std::vector<double> key{kernels_[r]};
+    for (const Stretches& p : by_pattern_) key.push_back(p[r]);
+    by_rank.push_back(known.try_emplace(std::move(key), std::uint32_t(known.size())).first->second);
+  }
+  return by_rank;
+}
+
+double Stretch::of_gang(const TrainStep& step, const Tag& t) const {
+  const auto& members = step.gangs[t.who];
+  const Group group = step.gang_groups[t.who];
+  const auto rank = [&](std::uint32_t m) { return at(step.ranks[m].rank); };
+  if (group == Group::column) {
+    const std::int64_t from = step.ranks[members[0]].pp_rank, to = step.ranks[members[1]].pp_rank;
+    const bool up = (to - from + s_.plan.pp) % s_.plan.pp == 1;
+    return by_pattern_[up ? send_up : send_down][rank(members[0])];
+  }
+  const auto p = std::size_t(std::ranges::find(kGroups, group) - std::begin(kGroups));
+  double most = 1;
+  for (std::uint32_t m : members)
+    if (p < kPatterns) most = std::max(most, by_pattern_[p][rank(m)]);
+  return most;
+}
+
+void Stretch::apply(TrainStep& step) const {
+  if (none_) return;
+  const bool one_port = s_.machine.topology.inside == Inside::pcie;
+  std::map<std::pair<CostId, double>, CostId> known;
+  for (Op& op : step.graph.ops) {
+    const Tag t = unpack(op.tag);
+    const double times = t.gang ? of_gang(step, t) : kernels_[at(step.ranks[t.who].rank)];
+    if (times == 1 && !(t.gang && one_port)) continue;
+    if (step.graph.costs[op.cost].work == Time()) continue;
+    const auto [it, fresh] = known.try_emplace({op.cost, times}, CostId(step.graph.costs.size()));
+    if (fresh) {
+      const OpCost before = step.graph.costs[op.cost];
+      step.graph.costs.push_back(t.gang ? stretched(before, times, one_port) : slowed(before, times));
+      const OpCost& after = step.graph.costs.back();
+      const double longer = (after.latency + after.work).seconds() / (before.latency + before.work).seconds();
+      Segment segment = step.segments[op.cost];
+      for (Time& time : segment.by_provenance) time = Time::seconds(time.seconds() * longer);
+      step.segments.push_back(segment);
+    }
+    op.cost = it->second;
+  }
+}
+
+}  // namespace railcast
