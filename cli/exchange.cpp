@@ -64,17 +64,6 @@ std::string text(const ExchangeScenario& s, const ExchangeForecast& f) {
   return out + expected.text();
 }
 
-std::string json(const ExchangeScenario& s, const ExchangeForecast& f) {
-  nlohmann::ordered_json j;
-  j["makespan_s"] = f.exchange.makespan.seconds();
-  j["port_bound_s"] = f.exchange.port_bound.seconds();
-  j["messages"] = f.messages;
-  for (std::size_t i = 0; i < s.jobs.size(); ++i)
-    j["jobs"].push_back({{"name", s.jobs[i].name}, {"end_s", f.job_end[i].seconds()}});
-  for (std::size_t l = 0; l < f.links.size(); ++l) j["busiest"].push_back({{"link", f.links[l]}, {"busy", f.busy[l]}});
-  return j.dump(2) + "\n";
-}
-
 }  // namespace
 
 ExchangeForecast forecast(const ExchangeScenario& s) {
@@ -98,16 +87,27 @@ ExchangeForecast forecast(const ExchangeScenario& s) {
     }
     name_busiest(fabric, f);
   } catch (const std::invalid_argument& e) {
-    throw BadInput(s.path, "/fabric", e.what());
+    throw refused(s.path, e.what(), "/fabric");
   }
   return f;
+}
+
+std::string exchange_json(const ExchangeScenario& s, const ExchangeForecast& f) {
+  nlohmann::ordered_json j;
+  j["makespan_s"] = f.exchange.makespan.seconds();
+  j["port_bound_s"] = f.exchange.port_bound.seconds();
+  j["messages"] = f.messages;
+  for (std::size_t i = 0; i < s.jobs.size(); ++i)
+    j["jobs"].push_back({{"name", s.jobs[i].name}, {"end_s", f.job_end[i].seconds()}});
+  for (std::size_t l = 0; l < f.links.size(); ++l) j["busiest"].push_back({{"link", f.links[l]}, {"busy", f.busy[l]}});
+  return j.dump(2) + "\n";
 }
 
 int run_exchange(const RunOptions& o) {
   if (!o.trace.empty()) throw BadInput(o.trace, "", "an exchange has no trace; --trace is for training steps");
   const ExchangeScenario s = load_exchange(o.scenario, o.set);
   const ExchangeForecast f = forecast(s);
-  if (!write_json(o.json, json(s, f))) std::cout << text(s, f);
+  if (!write_json(o.json, exchange_json(s, f))) std::cout << text(s, f);
   return kForecast;
 }
 

@@ -27,8 +27,7 @@ struct ExchangeScenario {
 
 /// Whether the scenario's workload is an exchange; nothing else is checked.
 bool is_exchange(const std::string& path, const std::vector<std::string>& overrides);
-/// Strict, as load_scenario. "fabric" keys override the machine's: nvlink, nic, latencies, nodes_per_leaf, rails,
-/// oversubscription, uplinks, spreading, cross_rail, dead_nics, slow_nics, slow_share, seed.
+/// Strict, as load_scenario.
 ExchangeScenario load_exchange(const std::string& path, const std::vector<std::string>& overrides);
 
 struct ExchangeForecast {
@@ -39,6 +38,7 @@ struct ExchangeForecast {
   std::int64_t messages = 0;
 };
 ExchangeForecast forecast(const ExchangeScenario& s);
+std::string exchange_json(const ExchangeScenario& s, const ExchangeForecast& f);
 int run_exchange(const RunOptions& o);
 
 }  // namespace railcast

@@ -56,6 +56,36 @@ void add_explain(CLI::App& app, ExplainOptions& o) {
       "  railcast explain scenarios/train/deepseek-v3-2048-h800.json --layer 0");
 }
 
+void add_sweep(CLI::App& app, SweepOptions& o) {
+  CLI::App* verb = app.add_subcommand("sweep", "forecast a scenario for every combination of some keys' values");
+  add_scenario(verb, o);
+  verb->add_option("--metric", o.metrics, "figure of `run --json` to show, e.g. phases.bubble_s (repeatable)")
+      ->take_all()
+      ->allow_extra_args(false);
+  verb->footer(
+      "Examples:\n"
+      "  railcast sweep scenarios/train/deepseek-v3-2048-h800.json --set 'machine.nic=200 Gb/s,400 Gb/s,800 Gb/s'\n"
+      "  railcast sweep scenarios/train/deepseek-v3-2048-h800.json --set 'fabric.dead_nics=[],[5]'\n"
+      "  railcast sweep scenarios/network/two-jobs.json --set fabric.oversubscription=1,2,4 --json\n"
+      "docs/fabric.md lists the keys and what must follow from them.");
+}
+
+void add_import(CLI::App& app, ImportOptions& o) {
+  CLI::App* verb = app.add_subcommand("import-topology", "a node's topology file into a machine.json");
+  verb->add_option("FILE", o.file, "NCCL_TOPO_DUMP_FILE's XML, or the text of `nvidia-smi topo -m`")->required();
+  verb->add_option("--machine", o.machine,
+                   "machine whose figures stand for what FILE does not say (default: by the GPU)");
+  verb->add_option("--name", o.name, "name of the new machine (default: the machine's, imported)");
+  verb->add_option("--link", o.link,
+                   "rate of one NVLink each way (default: 25 GB/s, NVLink 5's 50 GB/s on compute capability "
+                   "10.0); without NVLink, of a GPU's PCIe port");
+  verb->footer(
+      "Examples:\n"
+      "  NCCL_TOPO_DUMP_FILE=node.xml all_reduce_perf; railcast import-topology node.xml > mine/machine.json\n"
+      "  nvidia-smi topo -m > node.txt; railcast import-topology node.txt --machine h100 > mine/machine.json\n"
+      "  railcast run scenarios/train/deepseek-v3-2048-h800.json --set machine=mine/machine.json");
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app{"railcast: forecasts what a Mixture-of-Experts model does on a GPU cluster"};
   app.require_subcommand(1);
@@ -67,7 +97,11 @@ int dispatch(int argc, char** argv) {
   RunOptions run_options;
   ScenarioOptions schedules_options;
   ExplainOptions explain_options;
-  add_run(app, run_options), add_schedules(app, schedules_options), add_explain(app, explain_options);
+  SweepOptions sweep_options;
+  ImportOptions import_options;
+  add_run(app, run_options), add_sweep(app, sweep_options), add_schedules(app, schedules_options),
+      add_explain(app, explain_options);
+  add_import(app, import_options);
   app.add_subcommand("list", "the presets, a line each");
   try {
     app.parse(argc, argv);
@@ -77,6 +111,8 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("run")) return run(run_options);
   if (app.got_subcommand("schedules")) return schedules(schedules_options);
   if (app.got_subcommand("explain")) return explain(explain_options);
+  if (app.got_subcommand("sweep")) return sweep(sweep_options);
+  if (app.got_subcommand("import-topology")) return import_topology(import_options);
   return list();
 }
 

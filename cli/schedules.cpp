@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <atomic>
 #include <iostream>
-#include <thread>
 
 #include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
+#include "cli/parallel.hpp"
 #include "cli/verbs.hpp"
 #include "reports/json.hpp"
 #include "reports/text.hpp"
@@ -52,14 +51,7 @@ int schedules(const ScenarioOptions& o) {
   const Scenario s = load_scenario(o.scenario, o.set);
   check_plan(with(s, s.plan.schedule), s.model, s.gpus(), s.train.global_batch);
   std::vector<ScheduleRow> rows(std::size(kAll));
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < rows.size(); i = next++) rows[i] = row(s, kAll[i]);
-  };
-  std::vector<std::jthread> threads;
-  for (int i = 1; i < std::min<int>(o.threads, static_cast<int>(rows.size())); ++i) threads.emplace_back(work);
-  work();
-  threads.clear();
+  in_parallel(rows.size(), o.threads, [&](std::size_t i) { rows[i] = row(s, kAll[i]); });
   if (!write_json(o.json, schedules_json(s, rows))) std::cout << schedules_text(rows, use_colour());
   const auto fits = [](const ScheduleRow& r) { return r.metrics && r.metrics->memory.fits(); };
   return std::ranges::any_of(rows, fits) ? kForecast : kDoesNotFit;

@@ -29,6 +29,21 @@ struct ExplainOptions : ScenarioOptions {
 };
 int explain(const ExplainOptions& o);
 
+struct SweepOptions : ScenarioOptions {
+  std::vector<std::string> metrics;  ///< names of the result's JSON; empty: the headlines
+};
+/// Each `set` is KEY=VALUE,VALUE,...: every combination is forecast.
+int sweep(const SweepOptions& o);
+
+struct ImportOptions {
+  std::string file;
+  std::string machine;  ///< what the file does not say comes from it; empty: by the GPU's compute capability
+  std::string name;
+  std::string link;     ///< rate of one NVLink each way; of a GPU's PCIe port where it has no NVLink
+};
+/// Prints a machine.json.
+int import_topology(const ImportOptions& o);
+
 int list();
 
 /// Colours only on a terminal, and not where NO_COLOR is set (no-color.org).

@@ -2,22 +2,26 @@
 _railcast() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
   local options='--help --set --json'
-  local keys='machine= nodes= plan.pp= plan.vp= plan.ep= plan.tp= plan.cp= plan.zero= plan.schedule= plan.micro_batch= plan.comm_sms=
-    plan.precision= plan.split= workload.train.sequence= workload.train.global_batch=
+  local keys='machine= machine.nic= machine.nvlink= fabric.wiring= fabric.transport= fabric.oversubscription= fabric.background=
+    fabric.dead_nics= fabric.slow_nics= fabric.slow_gpus= fabric.cut_rails= nodes= plan.pp= plan.vp= plan.ep= plan.tp= plan.cp=
+    plan.zero= plan.schedule= plan.micro_batch= plan.comm_sms= plan.precision= plan.split=
+    workload.train.sequence= workload.train.global_batch=
     workload.all_to_all.tokens= workload.all_to_all.hidden= workload.all_to_all.top_k= workload.all_to_all.experts=
     workload.all_to_all.dtype= workload.all_to_all.router='
   COMPREPLY=()
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'run schedules explain list --help' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'run sweep schedules explain import-topology list --help' -- "$word")
     return
   fi
   case $verb in
     run) options+=' --trace --no-fold --allow-oom --threads' ;;
     explain) options+=' --layer' ;;
+    sweep) options+=' --metric --threads' ;;
+    import-topology) options='--help --machine --name --link' ;;
   esac
   case $before:$word in
     --set:*) compopt -o nospace; mapfile -t COMPREPLY < <(compgen -W "$keys" -- "$word") ;;
-    --threads:* | --layer:*) ;;
+    --threads:* | --layer:* | --metric:* | --name:* | --link:*) ;;
     *:-*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
     *) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -X '!*.json' -- "$word"; compgen -d -- "$word") ;;
   esac

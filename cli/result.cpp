@@ -1,0 +1,19 @@
+#include "cli/result.hpp"
+
+#include "cli/exchange.hpp"
+#include "cli/forecast.hpp"
+#include "cli/load_scenario.hpp"
+#include "reports/json.hpp"
+
+namespace railcast {
+
+std::string result_json(const std::string& scenario, const std::vector<std::string>& set) {
+  if (is_exchange(scenario, set)) {
+    const ExchangeScenario s = load_exchange(scenario, set);
+    return exchange_json(s, forecast(s));
+  }
+  const Scenario s = load_scenario(scenario, set);
+  return run_json(s, forecast(s).metrics, {});
+}
+
+}  // namespace railcast
