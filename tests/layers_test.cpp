@@ -23,7 +23,7 @@ const std::map<std::string, Rule>& rules() {
       {"kernels",
        {{"kernels/", "model/shapes.hpp"}, {"Eigen/", "cuda", "cooperative_groups", "cublas", "nccl", "dlfcn.h"}}},
       {"validate", {{"validate/", "reports/", "model/", "sim/"}, {}}},
-      {"cli", {{"cli/", "validate/", "reports/", "model/", "sim/"}, {"nlohmann/", "CLI/", "unistd.h"}}},
+      {"cli", {{"cli/", "validate/", "reports/", "model/", "sim/"}, {"nlohmann/", "CLI/", "pugixml.hpp", "unistd.h"}}},
   };
   return table;
 }
