@@ -102,17 +102,6 @@ std::string text(const AllToAllScenario& s, const AllToAllForecast& f, bool colo
   return out + (expected.empty() ? "" : "\n" + expected);
 }
 
-std::string json(const AllToAllScenario& s, const AllToAllForecast& f) {
-  nlohmann::ordered_json j;
-  const Figures all = figures(s, f);
-  j["mode"] = s.low_latency ? "low_latency" : "normal";
-  for (const char* name : {"dispatch_s", "combine_s", "notify_s"}) j[name] = all.at(name);
-  for (const auto& [name, value] : all) j[name] = value;
-  j["dispatch_bound_by"] = bound(s, f.dispatch.time), j["combine_bound_by"] = bound(s, f.combine.time);
-  j["expect"] = expected_json(s.expect, all);
-  return j.dump(2) + "\n";
-}
-
 }  // namespace
 
 AllToAllForecast forecast(const AllToAllScenario& s) {
@@ -126,12 +115,23 @@ AllToAllForecast forecast(const AllToAllScenario& s) {
   return f;
 }
 
+std::string all_to_all_json(const AllToAllScenario& s, const AllToAllForecast& f) {
+  nlohmann::ordered_json j;
+  const Figures all = figures(s, f);
+  j["mode"] = s.low_latency ? "low_latency" : "normal";
+  for (const char* name : {"dispatch_s", "combine_s", "notify_s"}) j[name] = all.at(name);
+  for (const auto& [name, value] : all) j[name] = value;
+  j["dispatch_bound_by"] = bound(s, f.dispatch.time), j["combine_bound_by"] = bound(s, f.combine.time);
+  j["expect"] = expected_json(s.expect, all);
+  return j.dump(2) + "\n";
+}
+
 int run_all_to_all(const RunOptions& o) {
   if (!o.trace.empty()) throw BadInput(o.trace, "", "an all-to-all has no trace; --trace is for training steps");
   const AllToAllScenario s = load_all_to_all(o.scenario, o.set);
   const AllToAllForecast f = forecast(s);
   check_expected(s.path, s.expect, figures(s, f));
-  if (!write_json(o.json, json(s, f))) std::cout << text(s, f, use_colour());
+  if (!write_json(o.json, all_to_all_json(s, f))) std::cout << text(s, f, use_colour());
   return kForecast;
 }
 

@@ -38,6 +38,7 @@ struct AllToAllForecast {
 /// Throws BadInput where the kernels or the gate cannot do what the scenario asks.
 AllToAllForecast forecast(const AllToAllScenario& s);
 
+std::string all_to_all_json(const AllToAllScenario& s, const AllToAllForecast& f);
 int run_all_to_all(const RunOptions& o);
 
 }  // namespace railcast

@@ -1,5 +1,6 @@
 #include "cli/result.hpp"
 
+#include "cli/all_to_all.hpp"
 #include "cli/exchange.hpp"
 #include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
@@ -11,6 +12,10 @@ std::string result_json(const std::string& scenario, const std::vector<std::stri
   if (is_exchange(scenario, set)) {
     const ExchangeScenario s = load_exchange(scenario, set);
     return exchange_json(s, forecast(s));
+  }
+  if (is_all_to_all(scenario, set)) {
+    const AllToAllScenario s = load_all_to_all(scenario, set);
+    return all_to_all_json(s, forecast(s));
   }
   const Scenario s = load_scenario(scenario, set);
   return run_json(s, forecast(s).metrics, {});
