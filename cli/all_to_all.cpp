@@ -6,6 +6,7 @@
 
 #include "cli/expected.hpp"
 #include "model/collective.hpp"
+#include "model/stretch.hpp"
 #include "reports/format.hpp"
 #include "reports/table.hpp"
 
@@ -17,16 +18,16 @@ constexpr double kGb = 1e9;
 ExchangeFigures figures_of(const AllToAllScenario& s, bool combine) {
   Dispatch d = s.shape;
   if (combine) d.dtype = Dtype::bf16;
+  const Machine m = as_slowest_sees(s.machine, d.ranks);
   ExchangeFigures f;
   if (s.low_latency) {
     const LowLatencyExchange e{d, combine, s.nvlink};
-    f.time = low_latency_exchange(s.machine, s.machine.exchange, e);
+    f.time = low_latency_exchange(m, m.exchange, e);
     f.logical_bytes = static_cast<double>(d.tokens * d.top_k) * message_bytes(e);
     return f;
   }
   const auto& chunks = combine ? s.combine_chunks : s.dispatch_chunks;
-  static_cast<ExchangeTime&>(f.time) =
-      normal_exchange(s.machine, s.machine.exchange, {d, combine, s.router, s.comm_sms, chunks});
+  static_cast<ExchangeTime&>(f.time) = normal_exchange(m, m.exchange, {d, combine, s.router, s.comm_sms, chunks});
   const Reach r = expected_reach(d, s.machine.gpus_per_node, s.router);
   const double copies = d.ranks <= s.machine.gpus_per_node ? r.gpus : r.nodes;
   f.logical_bytes = static_cast<double>(d.tokens) * copies * row_bytes(d.hidden, d.dtype);
@@ -109,7 +110,7 @@ AllToAllForecast forecast(const AllToAllScenario& s) {
   try {
     f.dispatch = figures_of(s, false), f.combine = figures_of(s, true);
   } catch (const std::invalid_argument& e) {
-    throw BadInput(s.path, "/workload/all_to_all", e.what());
+    throw refused(s.path, e.what(), "/workload/all_to_all");
   }
   if (!s.low_latency && s.shape.ranks > 1) f.notify = notify_time(s.machine.exchange, s.shape.tokens);
   return f;

@@ -1,28 +1,22 @@
 // Scenarios of messages over a fabric alone: "workload": {"exchange": {"jobs": [...]}}.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/verbs.hpp"
-#include "model/flows.hpp"
+#include "model/job.hpp"
 #include "model/scenario.hpp"
 
 namespace railcast {
 
-/// One job's messages: a pattern over a run of GPUs.
-struct ExchangeJob {
-  std::string name, pattern;  ///< "all_to_all" or "ring" (one step)
-  std::int64_t first_gpu = 0, gpus = 0;
-  double bytes = 0;  ///< per ordered pair
-  double sigma = 0;  ///< spread of ln(bytes); 0: all equal
-  std::int64_t seed = 0;
-};
-
 struct ExchangeScenario {
-  std::string path, about, machine;
-  FabricSpec fabric;
-  std::vector<ExchangeJob> jobs;
+  std::string path, about;
+  Machine machine;
+  std::int64_t nodes = 0;
+  std::vector<Job> jobs;
   std::vector<Expectation> expect;
+  std::int64_t gpus() const { return nodes * machine.gpus_per_node; }
 };
 
 /// Whether the scenario's workload is an exchange; nothing else is checked.
@@ -32,9 +26,11 @@ ExchangeScenario load_exchange(const std::string& path, const std::vector<std::s
 
 struct ExchangeForecast {
   Exchange exchange;
+  Time makespan;  ///< of the last job, its library's waits included
   std::vector<Time> job_end;
-  std::vector<std::string> links;  ///< names of the busiest, most first
-  std::vector<double> busy;        ///< of those
+  std::vector<std::optional<Time>> as_one_op;  ///< by job, alone: what a training step would charge for it
+  std::vector<std::string> links;              ///< names of the busiest, most first
+  std::vector<double> busy;                    ///< of those
   std::int64_t messages = 0;
 };
 ExchangeForecast forecast(const ExchangeScenario& s);

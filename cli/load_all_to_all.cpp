@@ -91,6 +91,7 @@ AllToAllScenario load_all_to_all(const std::string& path, const std::vector<std:
   JsonObject workload = o.object("workload");
   read_all_to_all(workload.object("all_to_all"), s);
   workload.finish();
+  check_fabric(path, s.machine, (s.shape.ranks + s.machine.gpus_per_node - 1) / s.machine.gpus_per_node);
   s.expect = scenario_expectations(o);
   o.finish();
   return s;

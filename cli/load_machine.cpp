@@ -9,6 +9,7 @@
 #include "cli/load_calibration.hpp"
 #include "cli/load_exchange_kernels.hpp"
 #include "cli/load_fabric.hpp"
+#include "cli/load_nccl.hpp"
 
 namespace railcast {
 namespace {
@@ -163,6 +164,7 @@ void use_calibration(Machine& m, const Machine& measured) {
   m.copy_rate = load_copy_rate((folder / "copy.csv").string());
   m.steady_ratio = load_steady_ratio((folder / "steady.csv").string());
   m.exchange = load_exchange_kernels((folder / "deepep.json").string());
+  m.nccl = load_nccl((folder / "nccl.json").string());
   if (m.impl.empty()) m.impl = measured.impl;
 }
 

@@ -18,18 +18,19 @@ struct Traffic {
   double nic = 0, nvlink = 0, memory = 0;
 };
 
-Cost over_ports(const Machine& m, const Traffic& t, Time latency, std::int64_t sms) {
+// NVLink's bytes go as `path` says, after its latency; `between` comes on top.
+Cost over_ports(const Machine& m, const Traffic& t, const NcclPath& path, Time between, std::int64_t sms) {
   check_sms(m, sms);
   const double share = std::min(1.0, static_cast<double>(sms) / kSmsForPorts);
-  const double nic = t.nic / m.nic_effective.per_second(), nvlink = t.nvlink / m.nvlink_effective.per_second();
+  const double nic = t.nic / m.nic_effective.per_second(), nvlink = t.nvlink / path.rate.per_second();
   const double work = std::max({nic / share, nvlink / share, t.memory / memory_rate(m, sms).per_second()});
   Cost c;
-  c.source = m.path + ": nic_effective, nvlink_effective";
+  c.source = m.path + ": nic_effective, nvlink_effective" + (m.nccl.known() ? "; " + m.nccl.source : "");
   if (work == 0) return c;
-  c.latency = latency;
+  c.latency = path.latency + between;
   c.work = Time::seconds(work);
   c.drawn(Draw::nic) = nic / work;
-  c.drawn(Draw::nvlink) = nvlink / work;
+  c.drawn(Draw::nvlink) = std::min(1.0, t.nvlink / m.nvlink_effective.per_second() / work);
   c.drawn(Draw::hbm) = std::min(1.0, t.memory / memory_rate(m, m.sms).per_second() / work);
   c.drawn(Draw::power) = kPowerPerHbm * c.drawn(Draw::hbm);
   return c;
@@ -48,9 +49,25 @@ struct Ring {
   }
 };
 
-Time hops(const Machine& m, const Ring& r) {
-  const auto depth = [](double n) { return static_cast<std::int64_t>(std::ceil(std::log2(std::max(1.0, n)))); };
-  return m.kernel_launch + depth(r.per_node) * m.nvlink_latency + depth(r.nodes()) * m.nic_latency;
+std::int64_t depth(double n) { return static_cast<std::int64_t>(std::ceil(std::log2(std::max(1.0, n)))); }
+
+/// Without NCCL's figures: a kernel, and a tree's depth of NVLink latencies.
+NcclPath plain_path(const Machine& m, std::int64_t passes, double per_node) {
+  return {m.kernel_launch + passes * depth(per_node) * m.nvlink_latency, m.nvlink_effective};
+}
+
+NcclPath path_within(const Machine& m, const Ring& r, std::int64_t passes) {
+  const auto ranks = static_cast<std::int64_t>(r.per_node);
+  if (!m.nccl.known() || ranks == 1) return plain_path(m, passes, r.per_node);
+  const bool switched = m.topology.inside == Inside::nvswitch;
+  const double wire = static_cast<double>(passes) * r.pass().nvlink;
+  return ring_path(m.nccl, passes, ranks, wire, m.nvlink_effective, switched);
+}
+
+/// A ring between nodes waits for every other node; all_reduce goes up and down a tree where that is shallower.
+Time between_nodes(const Machine& m, const Ring& r, std::int64_t passes) {
+  const auto others = static_cast<std::int64_t>(r.nodes()) - 1;
+  return passes * (passes == 2 ? std::min(others, depth(r.nodes())) : others) * m.nic_latency;
 }
 
 template <class C>
@@ -59,10 +76,24 @@ Ring ring_of(const C& c) {
   return {static_cast<double>(c.bytes), static_cast<double>(c.ranks), per_node};
 }
 
-Cost ring_cost(const Machine& m, const Ring& r, double passes, std::int64_t sms) {
+NcclPath path_within(const Machine& m, const AllReduce& s) { return path_within(m, ring_of(s), 2); }
+NcclPath path_within(const Machine& m, const AllGather& s) { return path_within(m, ring_of(s), 1); }
+NcclPath path_within(const Machine& m, const ReduceScatter& s) { return path_within(m, ring_of(s), 1); }
+
+NcclPath path_within(const Machine& m, const AllToAll& s) {
+  const Ring r = ring_of(s);
+  const bool near = r.per_node == r.ranks;
+  if (!m.nccl.known() || r.per_node == 1)
+    return {m.kernel_launch + (near ? m.nvlink_latency : Time()), m.nvlink_effective};
+  const double wire = r.bytes * (r.per_node - 1) / r.ranks;
+  return peer_path(m.nccl, static_cast<std::int64_t>(r.per_node), wire, m.nvlink_effective);
+}
+
+Cost ring_cost(const Machine& m, const Ring& r, std::int64_t passes, std::int64_t sms) {
   const Traffic one = r.pass();
-  const Time latency = static_cast<std::int64_t>(passes) * hops(m, r);
-  return over_ports(m, {passes * one.nic, passes * one.nvlink, passes * one.memory}, latency, sms);
+  const auto n = static_cast<double>(passes);
+  return over_ports(m, {n * one.nic, n * one.nvlink, n * one.memory}, path_within(m, r, passes),
+                    between_nodes(m, r, passes), sms);
 }
 
 Cost cost_of(const Machine& m, const AllReduce& s, std::int64_t sms) { return ring_cost(m, ring_of(s), 2, sms); }
@@ -72,15 +103,15 @@ Cost cost_of(const Machine& m, const ReduceScatter& s, std::int64_t sms) { retur
 Cost cost_of(const Machine& m, const AllToAll& s, std::int64_t sms) {
   const Ring r = ring_of(s);
   const double nic = r.bytes * (r.ranks - r.per_node) / r.ranks, nvlink = r.bytes * (r.per_node - 1) / r.ranks;
-  const Time latency = m.kernel_launch + (nic > 0 ? m.nic_latency : m.nvlink_latency);
-  return over_ports(m, {nic, nvlink, 2 * (nic + nvlink)}, latency, sms);
+  return over_ports(m, {nic, nvlink, 2 * (nic + nvlink)}, path_within(m, s), nic > 0 ? m.nic_latency : Time(), sms);
 }
 
 // Sent by the NIC or a copy engine out of the sender's memory into the receiver's: no SMs to speak of.
 Cost cost_of(const Machine& m, const SendRecv& s, std::int64_t /*sms*/) {
   const double bytes = static_cast<double>(s.bytes);
-  if (s.same_node) return over_ports(m, {0, bytes, 2 * bytes}, m.kernel_launch + m.nvlink_latency, m.sms);
-  return over_ports(m, {bytes, 0, 2 * bytes}, m.kernel_launch + m.nic_latency, m.sms);
+  const NcclPath path{m.kernel_launch, m.nvlink_effective};
+  if (s.same_node) return over_ports(m, {0, bytes, 2 * bytes}, path, m.nvlink_latency, m.sms);
+  return over_ports(m, {bytes, 0, 2 * bytes}, path, m.nic_latency, m.sms);
 }
 
 Cost either_way(const Machine& m, const Dispatch& d, bool combine, std::int64_t sms) {
@@ -102,14 +133,24 @@ double row_bytes(std::int64_t hidden, Dtype d) {
 }
 
 Cost exchange_cost(const Machine& m, const Dispatch& d, const Reach& r, std::int64_t sms) {
-  if (d.ranks == 1) return over_ports(m, {}, {}, sms);
+  if (d.ranks == 1) return {};
   const double rows = static_cast<double>(d.tokens) * row_bytes(d.hidden, d.dtype);
   const bool between = r.remote_nodes > 0;
   // Per node reached: token read, send buffer written and read by the NIC, receive buffer written. Per GPU reached:
   // receive buffer read, peer's ring written and read, output written.
   const double memory = 4 * rows * ((between ? r.nodes : 0.0) + r.gpus);
-  const Time latency = m.kernel_launch + m.nvlink_latency + (between ? m.nic_latency : Time{});
-  return over_ports(m, {rows * r.remote_nodes, rows * r.remote_gpus_in_node, memory}, latency, sms);
+  const NcclPath path{m.kernel_launch + m.nvlink_latency, m.nvlink_effective};
+  const Time between_them = between ? m.nic_latency : Time{};
+  return over_ports(m, {rows * r.remote_nodes, rows * r.remote_gpus_in_node, memory}, path, between_them, sms);
+}
+
+NcclPath nvlink_path(const Machine& m, const Shape& s) {
+  return std::visit(
+      [&](const auto& x) -> NcclPath {
+        if constexpr (requires { path_within(m, x); }) return path_within(m, x);
+        return {m.kernel_launch + m.nvlink_latency, m.nvlink_effective};
+      },
+      s);
 }
 
 Cost collective_cost(const Machine& m, const Shape& s, std::int64_t sms) {

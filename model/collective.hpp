@@ -10,6 +10,10 @@ namespace railcast {
 /// Cost of any collective of Shape on `sms` communication SMs. Provenance: assumed.
 Cost collective_cost(const Machine& m, const Shape& s, std::int64_t sms);
 
+/// How the NVLink part of an AllReduce, AllGather, ReduceScatter or AllToAll runs; another shape's at
+/// nvlink_effective.
+NcclPath nvlink_path(const Machine& m, const Shape& s);
+
 /// Dispatch, or combine with its dtype, of a machine whose kernels are not known(): one row per distinct remote node
 /// over the NIC, one per distinct GPU over NVLink. The same bytes return in combine, whose forwarders sum a node's
 /// partial results first.

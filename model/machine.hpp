@@ -6,6 +6,7 @@
 
 #include "model/exchange_kernels.hpp"
 #include "model/fabric.hpp"
+#include "model/nccl.hpp"
 #include "model/shapes.hpp"
 #include "sim/units.hpp"
 
@@ -45,6 +46,7 @@ struct Machine {
 
   ExchangeKernels exchange;  ///< of dispatch and combine; not known() without a table
 
+  Nccl nccl;                                   ///< known() where the calibration has them
   double steady_ratio = 1;  ///< time of a kernel at the power cap after seconds over that in a sustained row, measured
 
   Chip chip() const { return {sms, bf16_peak, fp8_peak, hbm}; }

@@ -12,7 +12,7 @@ namespace {
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-/// The messages of all groups of one kind, and each one's group.
+/// The messages of all groups of one kind, all as long.
 struct Traffic {
   std::vector<Message> messages;
   void add(std::int64_t from, std::int64_t to) {
@@ -20,26 +20,38 @@ struct Traffic {
   }
 };
 
-std::map<std::uint32_t, std::vector<std::int64_t>> nodes_by_group(const Layout& l, Group kind) {
+/// Ranks in nodes of `per_node`; group id by rank.
+struct Groups {
+  std::int64_t per_node = 8;
+  std::vector<std::uint32_t> of_rank;
+};
+
+Groups groups_of(const Layout& l, Group kind) {
+  Groups g{l.gpus_per_node, {}};
+  for (std::int64_t r = 0; r < l.ranks(); ++r) g.of_rank.push_back(l.group(kind, r));
+  return g;
+}
+
+std::map<std::uint32_t, std::vector<std::int64_t>> nodes_by_group(const Groups& g) {
   std::map<std::uint32_t, std::vector<std::int64_t>> nodes;
-  for (std::int64_t r = 0; r < l.ranks(); ++r) {
-    auto& of_group = nodes[l.group(kind, r)];
-    if (of_group.empty() || of_group.back() != r / l.gpus_per_node) of_group.push_back(r / l.gpus_per_node);
+  for (std::int64_t r = 0; r < std::ssize(g.of_rank); ++r) {
+    auto& of_group = nodes[g.of_rank[at(r)]];
+    if (of_group.empty() || of_group.back() != r / g.per_node) of_group.push_back(r / g.per_node);
   }
   return nodes;
 }
 
 // A ring over a group's nodes, each rank to the GPU of its own rail in the next node; with `all`, in every other node,
 // as tokens travel (arXiv 2412.19437, 3.2.2).
-Traffic along_rails(const Layout& l, Group kind, bool all) {
+Traffic along_rails(const Groups& g, bool all) {
   Traffic t;
-  const auto nodes = nodes_by_group(l, kind);
-  for (std::int64_t r = 0; r < l.ranks(); ++r) {
-    const auto& of_group = nodes.at(l.group(kind, r));
-    const std::int64_t n = std::int64_t(of_group.size()), rail = r % l.gpus_per_node;
-    const auto own = std::ranges::find(of_group, r / l.gpus_per_node) - of_group.begin();
+  const auto nodes = nodes_by_group(g);
+  for (std::int64_t r = 0; r < std::ssize(g.of_rank); ++r) {
+    const auto& of_group = nodes.at(g.of_rank[at(r)]);
+    const std::int64_t n = std::ssize(of_group), rail = r % g.per_node;
+    const auto own = std::ranges::find(of_group, r / g.per_node) - of_group.begin();
     for (std::int64_t k = 1; k < (all ? n : std::min<std::int64_t>(n, 2)); ++k)
-      t.add(r, of_group[at((own + k) % n)] * l.gpus_per_node + rail);
+      t.add(r, of_group[at((own + k) % n)] * g.per_node + rail);
   }
   return t;
 }
@@ -100,6 +112,17 @@ OpCost slowed(const OpCost& c, double times) {
 
 }  // namespace
 
+Machine as_slowest_sees(const Machine& m, std::int64_t ranks) {
+  if (m.topology.non_blocking() || ranks <= m.gpus_per_node) return m;
+  const FabricSpec spec = fabric_of(m, (ranks + m.gpus_per_node - 1) / m.gpus_per_node);
+  const Groups one{m.gpus_per_node, std::vector<std::uint32_t>(at(ranks))};
+  const auto by_rank = ratios(Fabric(spec), Fabric(without_faults(spec)), along_rails(one, true), ranks, true);
+  const double most = std::ranges::max(by_rank);
+  Machine slow = m;
+  slow.nic = 1 / most * m.nic, slow.nic_effective = 1 / most * m.nic_effective;
+  return slow;
+}
+
 Stretch::Stretch(const Scenario& s, const Layout& l) : s_(s) {
   const FabricSpec spec = fabric_of(s.machine, s.nodes);
   const auto ranks = at(l.ranks());
@@ -109,7 +132,8 @@ Stretch::Stretch(const Scenario& s, const Layout& l) : s_(s) {
   if (none_) return;
   const Fabric real(spec), ideal(without_faults(spec));
   for (int p = ring_dense; p <= exchange; ++p)
-    by_pattern_[std::size_t(p)] = ratios(real, ideal, along_rails(l, kGroups[p], p == exchange), l.ranks(), true);
+    by_pattern_[std::size_t(p)] =
+        ratios(real, ideal, along_rails(groups_of(l, kGroups[p]), p == exchange), l.ranks(), true);
   const bool wraps = s.plan.schedule == Schedule::interleaved;
   for (int p : {send_up, send_down})
     by_pattern_[std::size_t(p)] = ratios(real, ideal, sends(l, p == send_up, wraps), l.ranks(), false);

@@ -14,6 +14,10 @@
 
 namespace railcast {
 
+/// The machine with its NICs slowed to what the slowest of `ranks` GPUs, one expert-parallel group, has of them on this
+/// fabric. Throws std::invalid_argument as Fabric does.
+Machine as_slowest_sees(const Machine& m, std::int64_t ranks);
+
 /// By rank: 1 where the fabric changes nothing.
 using Stretches = std::vector<double>;
 

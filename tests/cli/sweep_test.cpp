@@ -56,6 +56,15 @@ TEST_CASE("what-ifs on an exchange go the way they must", "[cli][sweep]") {
   rises(swept(kTwoJobs, "fabric.slow_gpus=[],[600]", "makespan_s", "--set 'machine.nvlink=200 MB/s'"));
 }
 
+TEST_CASE("what-ifs on dispatch and combine alone go the way they must", "[cli][sweep]") {
+  for (const std::string scenario : {"scenarios/network/deepep-ep64.json", "scenarios/network/deepep-ll-ep64.json"})
+    for (const char* metric : {"dispatch_s", "combine_s"}) {
+      falls(swept(scenario, "machine.nic=200 Gb/s,400 Gb/s,800 Gb/s", metric));
+      rises(swept(scenario, "fabric.dead_nics=[],[5]", metric));
+      rises(swept(scenario, "fabric.oversubscription=1,2,4", metric, "--set fabric.nodes_per_leaf=2"));
+    }
+}
+
 TEST_CASE("a sweep is the runs that it stands for, on any number of threads", "[cli][sweep][determinism]") {
   const std::string sweep = "sweep " + kV3 + " --set 'machine.nic=200 Gb/s,400 Gb/s' --set plan.comm_sms=16,20";
   const Result one = command(sweep + " --json"), four = command(sweep + " --json --threads 4");

@@ -63,14 +63,13 @@ TEST_CASE("ring collectives move 2(n-1)/n of the vector", "[model][cost][collect
   const double bytes = 512.0 * (1 << 20), rate = m.nvlink_effective.per_second();
   const auto work = [&](const Shape& s) { return costs->cost(s, 24).work.seconds(); };
   const auto size = static_cast<std::int64_t>(bytes);
-  CHECK(work(AllReduce{size, 8, 8}) == Approx(2 * bytes * 7 / 8 / rate));
+  CHECK(work(AllReduce{size, 8, 8}) == Approx(2 * bytes * 7 / 8 / rate / m.nccl.in_switch));
   CHECK(work(AllGather{size, 8, 8}) == Approx(bytes * 7 / 8 / rate));
   CHECK(work(ReduceScatter{size, 8, 8}) == work(AllGather{size, 8, 8}));
-  // Published, 512 MiB on 8 H100: all_gather 1.398, reduce_scatter 1.399, alltoall 1.481 ms. all_reduce 2.112 ms uses
-  // NVLink SHARP, which a ring does not: 32 % too slow here.
+  // Published, 512 MiB on 8 H100: all_gather 1.398, reduce_scatter 1.399, alltoall 1.481 ms, all_reduce 2.112 ms.
   CHECK(seconds(costs->cost(AllGather{size, 8, 8}, 24)) == Approx(1.398e-3).epsilon(0.02));
   CHECK(seconds(costs->cost(AllToAll{size, 8, 8}, 24)) == Approx(1.481e-3).epsilon(0.07));
-  CHECK(seconds(costs->cost(AllReduce{size, 8, 8}, 24)) == Approx(2.112e-3 * 1.32).epsilon(0.02));
+  CHECK(seconds(costs->cost(AllReduce{size, 8, 8}, 24)) == Approx(2.112e-3).epsilon(0.05));
 }
 
 TEST_CASE("between nodes each NIC carries its share", "[model][cost][collective]") {
