@@ -150,6 +150,8 @@ Machine read_machine(const fs::path& file, JsonObject* changes = nullptr) {
   read_impl(o, m);
   read_topology(o, m);
   o.finish();
+  if (changes != nullptr && changes->has("fabric"))
+    changes->refuse("fabric", "stands beside \"machine\", not in it: --set fabric.oversubscription=2");
   if (changes != nullptr) changes->finish();
   for (const char* key : {"sms", "bf16_peak", "fp8_peak", "hbm"}) m.same_chip = m.same_chip && !s.changed(key);
   check_rates(o, m);

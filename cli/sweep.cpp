@@ -86,6 +86,16 @@ std::vector<std::string> metrics_of(const std::vector<std::string>& asked, const
   return metrics;
 }
 
+/// What bounds an exchange, where the result says.
+std::string note_of(const json& result) {
+  if (result.contains("busiest") && !result["busiest"].empty())
+    return "busiest: " + result["busiest"][0]["link"].get<std::string>();
+  if (result.contains("dispatch_bound_by"))
+    return "bound by " + result["dispatch_bound_by"].get<std::string>() + ", " +
+           result["combine_bound_by"].get<std::string>();
+  return "";
+}
+
 bool fits(const json& result) {
   if (!result.contains("memory")) return true;
   return result["memory"]["peak_bytes"].get<double>() <= result["memory"]["capacity_bytes"].get<double>();
@@ -115,7 +125,7 @@ std::string sweep_text(const std::vector<Axis>& axes, const std::vector<std::str
       cells.push_back(metric_text(m, v));
       cells.push_back(r == 0 || first == 0 ? "" : (v > first ? "+" : "") + percent_text(v / first - 1));
     }
-    cells.emplace_back(fits(results[r]) ? "" : "does not fit in memory");
+    cells.push_back(fits(results[r]) ? note_of(results[r]) : "does not fit in memory");
     t.row(cells);
   }
   return t.text();

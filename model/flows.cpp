@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 #include <queue>
 #include <span>
 #include <stdexcept>
+#include <tuple>
+#include <utility>
 
 namespace railcast {
 namespace {
@@ -44,12 +47,13 @@ struct Incidence {
 class Filling {
  public:
   Filling(const Fabric& f, const std::vector<Message>& all) : all_(all), at_(f, all), seconds_(all.size(), -1) {
-    bytes_.resize(f.links()), left_.resize(f.links());
+    bytes_.resize(f.links()), left_.resize(f.links()), open_.resize(f.links());
     for (std::uint32_t m = 0; m < all.size(); ++m)
-      for (LinkId l : at_.path_of(m)) bytes_[l] += all[m].bytes;
+      for (LinkId l : at_.path_of(m)) bytes_[l] += all[m].bytes, ++open_[l];
     for (LinkId l = 0; l < f.links(); ++l) {
       left_[l] = f.capacity(l).per_second();
       if (bytes_[l] > 0) queue_.push({bytes_[l] / left_[l], l});
+      if (bytes_[l] > 0) last_ = std::max(last_, bytes_[l] / left_[l]);
     }
   }
   const std::vector<double>& bytes() const { return bytes_; }
@@ -59,12 +63,13 @@ class Filling {
     while (!queue_.empty()) {
       const auto [time, link] = queue_.top();
       queue_.pop();
-      if (bytes_[link] <= 0) continue;
-      const double now = bytes_[link] / left_[link];
+      if (open_[link] == 0) continue;
+      const double now = seconds_of(link);
       if (now < time) {  // others took their part since
         queue_.push({now, link});
         continue;
       }
+      last_ = now;
       for (std::uint32_t m : at_.messages_on(link))
         if (seconds_[m] < 0) place(m, now);
     }
@@ -72,9 +77,14 @@ class Filling {
   }
 
  private:
+  // What is left of a nearly full link is rounding: no later link is busier than the last one.
+  double seconds_of(LinkId l) const {
+    return bytes_[l] > 0 && left_[l] > 0 ? std::min(last_, bytes_[l] / left_[l]) : last_;
+  }
   void place(std::uint32_t m, double seconds) {
     seconds_[m] = seconds;
     for (LinkId l : at_.path_of(m)) {
+      --open_[l];
       bytes_[l] -= all_[m].bytes;
       left_[l] -= all_[m].bytes / seconds;
     }
@@ -87,6 +97,8 @@ class Filling {
   const std::vector<Message>& all_;
   Incidence at_;
   std::vector<double> seconds_, bytes_, left_;
+  std::vector<std::uint32_t> open_;  ///< messages without a time yet, by link
+  double last_ = 0;                  ///< of the link filled last
   std::priority_queue<Full> queue_;
 };
 
@@ -103,10 +115,10 @@ double unit(std::uint64_t x) {  // (0, 1), SplitMix64's finalizer
   return (static_cast<double>((x ^ (x >> 31)) >> 11) + 0.5) * 0x1p-53;
 }
 
-}  // namespace
+// Sums of doubles depend on their order: messages are taken by pair, then size, whatever order they come in.
+auto by_pair(const Message& m) { return std::tuple(m.from, m.to, m.bytes); }
 
-Exchange deliver(const Fabric& f, const std::vector<Message>& messages) {
-  check(f, messages);
+Exchange deliver_in_order(const Fabric& f, const std::vector<Message>& messages) {
   Filling filling(f, messages);
   Exchange e;
   e.busy = filling.bytes();
@@ -120,6 +132,24 @@ Exchange deliver(const Fabric& f, const std::vector<Message>& messages) {
     e.makespan = std::max(e.makespan, e.end.back());
   }
   for (double& b : e.busy) b = e.makespan > Time() ? b / e.makespan.seconds() : 0;
+  return e;
+}
+
+}  // namespace
+
+Exchange deliver(const Fabric& f, const std::vector<Message>& messages) {
+  check(f, messages);
+  if (std::ranges::is_sorted(messages, {}, by_pair)) return deliver_in_order(f, messages);
+  std::vector<std::size_t> order(messages.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return by_pair(messages[i]); });
+  std::vector<Message> sorted;
+  sorted.reserve(messages.size());
+  for (std::size_t i : order) sorted.push_back(messages[i]);
+  Exchange e = deliver_in_order(f, sorted);
+  std::vector<Time> end(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) end[order[i]] = e.end[i];
+  e.end = std::move(end);
   return e;
 }
 

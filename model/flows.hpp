@@ -25,6 +25,7 @@ struct Exchange {
 /// in turns, so that what it sends over one bottleneck ends together. Under this weighting the shares of the start hold
 /// to the end (a message's bottleneck stays full of the same messages until they end), so one progressive filling from
 /// the busiest link on is exact: its messages end at bytes / capacity of what earlier links left it.
+/// The order in which messages are given changes nothing.
 /// Throws std::invalid_argument on a message to an unknown GPU, or bytes that are negative or not finite.
 Exchange deliver(const Fabric& f, const std::vector<Message>& messages);
 

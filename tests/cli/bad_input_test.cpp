@@ -2,12 +2,14 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <tuple>
 
 #include "tests/catch.hpp"
 #include "tests/cli/command.hpp"
 
 using namespace railcast::tests;
 using Catch::Matchers::ContainsSubstring;
+using railcast::Scratch;
 
 namespace {
 
@@ -107,6 +109,40 @@ TEST_CASE("a bad row of a calibration table is refused with its line", "[cli][ba
   std::ofstream(folder / "calibration/gemm.csv", std::ios::app) << "4096,7168,nan,fp8_block,132,cool,DeepGEMM,1\n";
   refused("run " + kV3 + " --set machine=" + folder.string(), {"gemm.csv:", "nan"});
   std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("bad constants of NCCL are refused by their key", "[cli][bad]") {
+  const std::filesystem::path folder = "/tmp/railcast_bad_" + std::to_string(getpid()) + "_nccl";
+  std::filesystem::copy(RAILCAST_SOURCE_DIR "/scenarios/machines/h100", folder,
+                        std::filesystem::copy_options::recursive);
+  const std::string path = (folder / "calibration/nccl.json").string(), text = slurp(path);
+  for (const auto& [from, to, says] : {std::tuple{"5.339 us", "5.339", "#/start"},
+                                       {"0.9951", "-1", "#/few: expected"},
+                                       {"128.7 GB/s", "0 GB/s", "#/low_latency: is zero"},
+                                       {"\"hop\"", "\"hops\"", "hop"}}) {
+    std::string changed = text;
+    changed.replace(changed.find(from), std::string(from).size(), to);
+    std::ofstream(path) << changed;
+    refused("run " + kV3 + " --set machine=" + folder.string(), {path, says});
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("an exchange's job that cannot be is refused by its key", "[cli][bad]") {
+  const Scratch folder;
+  const auto job = [&](const std::string& keys) {
+    return "run " + folder.write("job.json", R"({"machine": "h100", "nodes": 2, "workload": {"exchange": {"jobs": [{)" +
+                                                 keys + R"(, "bytes": "1 MB"}]}}})");
+  };
+  const std::string at = "#/workload/exchange/jobs/0";
+  refused(job(R"("pattern": "all_too_all")"), {at + "/pattern", "did you mean \"all_to_all\""});
+  refused(job(R"("pattern": "all_to_all_v", "gpus": 2, "counts": [[0, 1]])"), {at + "/counts", "has 1 rows"});
+  refused(job(R"("pattern": "all_to_all_v", "gpus": 2, "counts": [[0, 1], [2]])"), {at + "/counts", "row 1 is [2]"});
+  refused(job(R"("pattern": "all_to_all_v", "gpus": 2, "counts": [[0, 1], [-2, 0]])"), {at + "/counts", "0 or more"});
+  refused(job(R"("pattern": "send_recv", "gpus": 2, "pairs": [[0, 2]])"), {at + "/pairs", "there is no GPU 2"});
+  refused(job(R"("pattern": "all_reduce", "gpus": 12)"), {"unequally"});
+  refused(job(R"("pattern": "all_reduce", "gpus": 17)"), {at + "/gpus", "the nodes have 16"});
+  refused(job(R"("pattern": "all_to_all", "algorithm": "tree")"), {at + "/algorithm", "unknown key"});
 }
 
 TEST_CASE("an output that cannot be written leaves nothing behind", "[cli][bad]") {

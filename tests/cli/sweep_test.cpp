@@ -77,6 +77,7 @@ TEST_CASE("a sweep is the runs that it stands for, on any number of threads", "[
   CHECK(rows[1].at("step_time_s") == run.at("step_time_s"));
   CHECK(rows[1].at("set").at("plan.comm_sms") == "20");
   CHECK_THAT(command(sweep).out, ContainsSubstring("machine.nic") && ContainsSubstring("200 Gb/s"));
+  CHECK_THAT(command("sweep " + kTwoJobs + " --set fabric.oversubscription=1,2").out, ContainsSubstring("leaf 16 up"));
 }
 
 TEST_CASE("a changed peak takes what kernels reach of it along", "[cli][machine]") {
@@ -113,6 +114,7 @@ TEST_CASE("an impossible machine or fabric is refused by its key", "[cli][bad]")
     refused(run + "machine.nic=400", {s + "#/machine/nic", "unit"});
     refused(run + "'machine.nic=0 Gb/s'", {s + "#/machine/nic", "positive"});
     refused(run + "'machine.nicc=400 Gb/s'", {s + "#/machine/nicc", "did you mean"});
+    refused(run + "machine.fabric.wiring=tree", {s + "#/machine/fabric", "--set fabric."});
     refused(run + "machine.name=h8000", {s + "#/machine", "no machine \"h8000\""});
   }
   refused("sweep " + kV3, {"nothing to sweep over"});
