@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "model/stretch.hpp"
+
 namespace railcast {
 namespace {
 
@@ -37,6 +39,8 @@ Forecast forecast(const Scenario& s, bool fold) {
 std::vector<std::string> warnings(const Scenario& s, const Forecast& f) {
   std::vector<std::string> all;
   if (s.plan.pp > 1 && s.plan.split != "list") all.push_back(split_note(s, f));
+  const Stretch stretch(s, Layout(s));
+  if (!stretch.none()) all.push_back(stretch.note());
   if (!f.metrics.memory.fits()) all.push_back(memory_advice(s, f.memory));
   return all;
 }

@@ -1,6 +1,7 @@
 #include "model/stretch.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <utility>
@@ -150,6 +151,29 @@ std::vector<std::uint32_t> Stretch::classes() const {
     by_rank.push_back(known.try_emplace(std::move(key), std::uint32_t(known.size())).first->second);
   }
   return by_rank;
+}
+
+std::string Stretch::note() const {
+  static constexpr const char* kNames[] = {
+      "gradients and weights",     "those of experts",     "tensor-parallel collectives", "context-parallel ones",
+      "those of experts' tensors", "dispatch and combine", "sends to the next stage",     "sends back"};
+  std::string all;
+  const auto say = [&](const char* what, const Stretches& by_rank) {
+    const double most = std::ranges::max(by_rank);
+    const auto ranks = std::ranges::count_if(by_rank, [](double s) { return s > 1; });
+    char times[32];
+    std::snprintf(times, sizeof times, "%.2f", most);
+    if (ranks > 0)
+      all += (all.empty() ? "" : "; ") + std::string(what) + " up to " + times + " times, on " + std::to_string(ranks) +
+             (ranks == 1 ? " rank" : " ranks");
+  };
+  if (none_) return all;
+  say("kernels", kernels_);
+  for (const int p : {exchange, ring_dense, ring_expert, ring_tp, ring_cp, ring_etp, send_up, send_down})
+    say(kNames[p], by_pattern_[std::size_t(p)]);
+  if (!all.empty()) return "the fabric stretches " + all;
+  return s_.machine.topology.inside == Inside::pcie ? "what goes between nodes passes PCIe before the NIC"
+                                                    : "the fabric blocks, but nothing of this plan is stretched";
 }
 
 double Stretch::of_gang(const TrainStep& step, const Tag& t) const {

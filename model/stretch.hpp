@@ -7,6 +7,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "model/layout.hpp"
@@ -29,6 +30,8 @@ class Stretch {
   bool none() const { return none_; }
   /// Ranks that are stretched alike, and whose GPU is as fast, share a class (all 0 where none() is true).
   std::vector<std::uint32_t> classes() const;
+  /// What is stretched, by how much at most and on how many ranks, one line; empty where nothing is.
+  std::string note() const;
   /// Re-times `step`: the NIC's part of each gang by the largest stretch of its members, kernels of slow GPUs by
   /// theirs.
   void apply(TrainStep& step) const;

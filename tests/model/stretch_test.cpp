@@ -105,6 +105,18 @@ TEST_CASE("twice the oversubscription is twice the time of what crosses leaves",
   }
 }
 
+TEST_CASE("the note says what is stretched, how much and where", "[model][stretch]") {
+  const auto note = [](const std::function<void(Topology&)>& change) {
+    const Scenario s = on_fabric(changed(change));
+    return Stretch(s, Layout(s)).note();
+  };
+  CHECK(note([](Topology&) {}).empty());
+  CHECK_THAT(note([](Topology& t) { t.slow_gpus = {7}; }), ContainsSubstring("kernels up to 1.25 times, on 1 rank"));
+  // Ranks 5 and 6 send slowly; 1 and 2 in the other node of their group wait for it.
+  CHECK_THAT(note([](Topology& t) { t.dead_nics = {5}; }),
+             ContainsSubstring("dispatch and combine up to 2.00 times, on 4 ranks"));
+}
+
 TEST_CASE("planes without a common rail cannot be reached", "[model][stretch]") {
   // Node 0 keeps rail 0 only, node 1 rail 1 only.
   const Topology t = changed([](Topology& x) { x.wiring = Wiring::planes, x.dead_nics = {1, 2, 3, 4, 6, 7}; });
