@@ -1,6 +1,7 @@
 #include "model/stretch.hpp"
 
 #include <algorithm>
+#include <compare>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -90,16 +91,24 @@ FabricSpec without_faults(FabricSpec f) {
   return f;
 }
 
-/// The NIC's part takes `stretch` times as long; with `one_port` NVLink's (PCIe's) bytes pass the same port after it.
-OpCost stretched(const OpCost& c, double stretch, bool one_port) {
+/// How many times as long the NIC's part of a gang takes, and NVLink's.
+struct Longer {
+  double nic = 1, nvlink = 1;
+  auto operator<=>(const Longer&) const = default;
+};
+
+/// With `one_port` NVLink's (PCIe's) bytes pass the same port after the NIC's.
+OpCost stretched(const OpCost& c, const Longer& by, bool one_port) {
   const auto nic = std::size_t(Draw::nic), nvlink = std::size_t(Draw::nvlink);
-  const double nic_time = double(c.draw[nic]) * c.work.seconds() * stretch;
-  const double port_time = nic_time + (one_port ? double(c.draw[nvlink]) * c.work.seconds() : 0);
-  const double work = std::max(c.work.seconds(), port_time);
+  const double before = c.work.seconds();
+  const double nic_time = double(c.draw[nic]) * before * by.nic;
+  const double nvlink_time = double(c.draw[nvlink]) * before * by.nvlink;
+  const double work = std::max(before, one_port ? nic_time + nvlink_time : std::max(nic_time, nvlink_time));
   OpCost out = c;
-  if (work == c.work.seconds()) return out;
-  for (float& d : out.draw) d = static_cast<float>(double(d) * c.work.seconds() / work);
+  if (work == before) return out;
+  for (float& d : out.draw) d = static_cast<float>(double(d) * before / work);
   out.draw[nic] = static_cast<float>(std::min(1.0, nic_time / work));
+  out.draw[nvlink] = static_cast<float>(std::min(1.0, nvlink_time / work));
   out.work = Time::seconds(work);
   return out;
 }
@@ -192,19 +201,26 @@ double Stretch::of_gang(const TrainStep& step, const Tag& t) const {
   return most;
 }
 
+double Stretch::slowest_of_gang(const TrainStep& step, const Tag& t) const {
+  double most = 1;
+  for (std::uint32_t m : step.gangs[t.who]) most = std::max(most, kernels_[at(step.ranks[m].rank)]);
+  return most;
+}
+
 void Stretch::apply(TrainStep& step) const {
   if (none_) return;
   const bool one_port = s_.machine.topology.inside == Inside::pcie;
-  std::map<std::pair<CostId, double>, CostId> known;
+  std::map<std::pair<CostId, Longer>, CostId> known;
   for (Op& op : step.graph.ops) {
     const Tag t = unpack(op.tag);
-    const double times = t.gang ? of_gang(step, t) : kernels_[at(step.ranks[t.who].rank)];
-    if (times == 1 && !(t.gang && one_port)) continue;
+    const Longer by =
+        t.gang ? Longer{of_gang(step, t), slowest_of_gang(step, t)} : Longer{1, kernels_[at(step.ranks[t.who].rank)]};
+    if (by == Longer{} && !(t.gang && one_port)) continue;
     if (step.graph.costs[op.cost].work == Time()) continue;
-    const auto [it, fresh] = known.try_emplace({op.cost, times}, CostId(step.graph.costs.size()));
+    const auto [it, fresh] = known.try_emplace({op.cost, by}, CostId(step.graph.costs.size()));
     if (fresh) {
       const OpCost before = step.graph.costs[op.cost];
-      step.graph.costs.push_back(t.gang ? stretched(before, times, one_port) : slowed(before, times));
+      step.graph.costs.push_back(t.gang ? stretched(before, by, one_port) : slowed(before, by.nvlink));
       const OpCost& after = step.graph.costs.back();
       const double longer = (after.latency + after.work).seconds() / (before.latency + before.work).seconds();
       Segment segment = step.segments[op.cost];

@@ -33,7 +33,7 @@ class Stretch {
   /// What is stretched, by how much at most and on how many ranks, one line; empty where nothing is.
   std::string note() const;
   /// Re-times `step`: the NIC's part of each gang by the largest stretch of its members, kernels of slow GPUs by
-  /// theirs.
+  /// theirs, and NVLink's part of the gangs that a slow GPU is in.
   void apply(TrainStep& step) const;
 
  private:
@@ -41,6 +41,7 @@ class Stretch {
   static constexpr Group kGroups[] = {Group::dense, Group::expert, Group::tp,     Group::cp,
                                       Group::etp,   Group::ep,     Group::column, Group::column};
   double of_gang(const TrainStep& step, const Tag& t) const;
+  double slowest_of_gang(const TrainStep& step, const Tag& t) const;
 
   const Scenario& s_;
   bool none_ = true;

@@ -94,6 +94,11 @@ TEST_CASE("a GPU at 80 % takes 1.25 times as long for its own kernels", "[model]
   const auto after = work_by_rank(lower_train(on_fabric(slow), false), Kind::attn_f);
   CHECK(double(*after.at(7).begin()) == Approx(1.25 * double(*before.at(7).begin())).epsilon(1e-6));
   CHECK(after.at(6) == before.at(6));
+  // A toy collective holds NVLink for 60 % of its time: at half of the speed it is the longer part.
+  const Topology half = changed([](Topology& t) { t.slow_gpus = {7}, t.slow_gpu_share = 0.5; });
+  const auto sent = work_by_rank(lower_train(on_fabric({}), false), Kind::dispatch_f);
+  const auto slowly = work_by_rank(lower_train(on_fabric(half), false), Kind::dispatch_f);
+  CHECK(double(*slowly.at(0).begin()) == Approx(1.2 * double(*sent.at(0).begin())).epsilon(1e-6));
 }
 
 TEST_CASE("twice the oversubscription is twice the time of what crosses leaves", "[model][stretch]") {
