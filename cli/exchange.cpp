@@ -70,7 +70,7 @@ ExchangeForecast forecast(const ExchangeScenario& s) {
       const Machine m = as_seen(s.machine, s.jobs[j].library);
       f.job_end.push_back(end_of(s.jobs[j], m, fabric, f.exchange, all, begin[j], begin[j + 1]));
       f.makespan = std::max(f.makespan, f.job_end.back());
-      const auto op = as_one_op(s.jobs[j], m);
+      const auto op = m.topology.non_blocking() ? as_one_op(s.jobs[j], m) : std::nullopt;
       f.as_one_op.push_back(op ? std::optional(op->total()) : std::nullopt);
     }
     name_busiest(fabric, f);

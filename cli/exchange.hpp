@@ -28,7 +28,7 @@ struct ExchangeForecast {
   Exchange exchange;
   Time makespan;  ///< of the last job, its library's waits included
   std::vector<Time> job_end;
-  std::vector<std::optional<Time>> as_one_op;  ///< by job, alone: what a training step would charge for it
+  std::vector<std::optional<Time>> as_one_op;  ///< by job, alone, where the fabric blocks nowhere
   std::vector<std::string> links;              ///< names of the busiest, most first
   std::vector<double> busy;                    ///< of those
   std::int64_t messages = 0;
