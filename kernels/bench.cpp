@@ -292,7 +292,7 @@ void Bench::random_cases(const std::string& kernel, const std::function<RandomCa
 
 /// Beside the copy of as many bytes, and what was asked for.
 void Bench::print_asked(const Result& r) const {
-  const double of_copy = peer_ratio(r, r.what.impl + "_as_copy");
+  const double of_copy = peer_ratio(r, r.what.impl + "_as_copy", r.what.dtype);
   if (of_copy > 0) std::printf("  %.1f%% of copy", 100 * of_copy);
   if (r.what.must_of_copy > 0)
     std::printf(" (must %.0f%%: %s)", 100 * r.what.must_of_copy,
@@ -303,11 +303,12 @@ void Bench::print_asked(const Result& r) const {
     std::printf("  (must %.1f us: %s)", r.what.must_us, r.time.p50_us <= r.what.must_us ? "met" : "MISSED");
 }
 
-/// time(peer) / time(result) for the same shape and method; 0 if the peer was not measured in this run.
-double Bench::peer_ratio(const Result& result, const std::string& impl) const {
+/// time(peer) / time(result) for the same shape and method (and dtype, where one is given); 0 if the peer was not
+/// measured in this run.
+double Bench::peer_ratio(const Result& result, const std::string& impl, const std::string& dtype) const {
   for (const Result& r : results_)
-    if (r.what.impl == impl && r.method == result.method && r.what.stem == result.what.stem &&
-        r.what.shape == result.what.shape && r.what.sms == result.what.sms)
+    if (r.what.impl == impl && (dtype.empty() || r.what.dtype == dtype) && r.method == result.method &&
+        r.what.stem == result.what.stem && r.what.shape == result.what.shape && r.what.sms == result.what.sms)
       return r.time.p50_us / result.time.p50_us;
   return 0;
 }

@@ -120,7 +120,7 @@ class Bench {
  private:
   MeasuredFile& file(const std::string& stem);
   void report(const Result& result);
-  double peer_ratio(const Result& result, const std::string& impl) const;
+  double peer_ratio(const Result& result, const std::string& impl, const std::string& dtype = "") const;
   void print_asked(const Result& result) const;
 
   Options options_;

@@ -57,16 +57,21 @@ void compare_ranks(Outcome& out, const Exchange& e, const OnGpu& gpu, const std:
   }
 }
 
+}  // namespace
+
 /// Sums of whole numbers bit by bit (as far as BF16 holds them), of normal numbers within BF16's rounding.
-Outcome check(Random& random) {
-  const ExchangeShape shape = some_shape(random);
-  const VirtualRanks ranks = virtual_ranks(shape);
+Outcome check_combine(Random& random, const std::vector<int>& gpus, RankGroups::Way way) {
+  const ExchangeShape shape = some_shape(random, gpus.size());
   const Window window = window_of(shape);
+  const RankGroups ranks(shape.ranks, window.bytes, gpus, way);
   Outcome out;
   for (int round = 0; round < 2 && out.ok; ++round) {
     const Exchange e = some_exchange(random, shape);
-    OnGpu gpu(e, ranks.peers());
-    dispatch_layout(gpu.args, {});
+    OnGpu gpu(e, ranks.all());
+    ranks.wait();
+    ranks.each(gpu.args,
+               [](const DispatchArgs& a, const RankGroups::Group& g) { dispatch_layout(a, {.stream = g.stream}); });
+    ranks.wait();
     std::vector<std::vector<Bf16>> y;
     std::vector<std::vector<float>> y_weights;
     const auto rows = static_cast<std::size_t>(shape.rows());
@@ -77,12 +82,17 @@ Outcome check(Random& random) {
       upload(gpu.args.peers, r, window.y, y.back()), upload(gpu.args.peers, r, window.y_weights, y_weights.back());
     }
     gpu.back.chunk = 16 * between(random, 1, 128);
-    combine(gpu.back, {.sms = static_cast<int>(between(random, 1, 40))});
-    throw_if_late(gpu.back.peers, "combine");
+    const int sms = static_cast<int>(between(random, 1, 40));
+    ranks.each(gpu.back, [sms](const CombineArgs& a, const RankGroups::Group& g) {
+      combine(a, {.stream = g.stream, .sms = sms});
+    });
+    ranks.check("combine");
     compare_ranks(out, e, gpu, y, y_weights, round == 0 ? 0 : 0x1p-8);
   }
   return out;
 }
+
+namespace {
 
 /// Of what dispatch brought, each rank returns x (BF16 rows as they came) times 1: every token comes back as many times
 /// as it had ranks.
@@ -114,7 +124,7 @@ Outcome check_round_trip(Random& random) {
           place.begin() + static_cast<std::ptrdiff_t>(t + 1) * shape.ranks, [](int p) { return p >= 0; }));
       for (std::int64_t c = 0; c < shape.cols; ++c) {
         const auto at = static_cast<std::size_t>((r * shape.tokens + static_cast<std::int64_t>(t)) * shape.cols + c);
-        if (got[at] != bf16_from_float(times * float_from_bf16(x[at])))
+        if (float_from_bf16(got[at]) != times * float_from_bf16(x[at]))
           out.fail("token " + std::to_string(t) + " of rank " + std::to_string(r) + ", column " + std::to_string(c));
       }
     }
@@ -148,7 +158,8 @@ namespace railcast::kernels {
 void combine_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "combine");
-  layer.check("virtual ranks", layer::check), layer.check("round trip", check_round_trip);
+  layer.check("virtual ranks", [](Random& random) { return check_combine(random, {0}, RankGroups::Way::peer_access); }),
+      layer.check("round trip", check_round_trip);
   if (!layer.timing()) return;
   V3Exchange v3;
   fill_returns(v3);
@@ -160,11 +171,11 @@ void combine_suite(Bench& bench) {
 void combine_tune_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "combine");
-  layer.check("virtual ranks", layer::check);
+  layer.check("virtual ranks", [](Random& random) { return check_combine(random, {0}, RankGroups::Way::peer_access); });
   V3Exchange v3;
   fill_returns(v3);
   for (const int sms : {4, 8, 12, 16, 20, 24, 32})
-    for (const std::int64_t chunk : {512, 1024, 2048, 3584, 7168}) time_rows(v3, sms, chunk, layer);
+    for (const std::int64_t chunk : {1024, 2048, 3584, 7168, 14336}) time_rows(v3, sms, chunk, layer);
   print_best_chunks(bench, "combine");
 }
 

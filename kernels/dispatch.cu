@@ -11,7 +11,7 @@ using namespace device;
 
 // Roles of a block's warps: senders move rows (one bulk load, one bulk store a destination), writers move what
 // describes them (scales, experts, weights, source), the receiver waits for what the other ranks send here.
-constexpr int kMostSenders = 8, kWriters = 4, kStages = 3, kHalves = kMostRanks / 32;
+constexpr int kMostSenders = 8, kWriters = 8, kStages = 3, kHalves = kMostRanks / 32;
 constexpr int kStageBytes = 176 * 1024;
 
 struct Work {
@@ -21,28 +21,29 @@ struct Work {
   int senders;
 };
 
-/// A warp's tokens: chunks of all ranks are dealt to the blocks, tokens of a chunk to the warps of a role.
+/// A warp's tokens: all ranks' tokens one after another are cut into a run for each block, and a run's tokens are dealt
+/// to the warps of a role. An item is what one notice covers: up to `chunk` tokens of a run and rank.
 class Turns {
  public:
-  __device__ Turns(const Work& w, int warp, int warps)
-      : w_(w), warp_(warp), warps_(warps), item_(static_cast<int>(blockIdx.x - gridDim.x)), offset_(warp - warps) {}
+  __device__ Turns(const Work& w, int warp, int warps) : w_(w), warps_(warps) {
+    std::int64_t all = 0;
+    for (int l = 0; l < w.a.peers.local; ++l) all += w.a.rank[l].tokens;
+    begin_ = all * blockIdx.x / gridDim.x, end_ = all * (blockIdx.x + 1) / gridDim.x;
+    at_ = begin_ + warp - warps;
+  }
   __device__ bool next(int& local, int& item, std::int64_t& token) {
-    const auto chunks = static_cast<int>((w_.a.shape.tokens + w_.a.chunk - 1) / w_.a.chunk);
-    for (offset_ += warps_; offset_ >= size_; offset_ = warp_) {
-      item_ += static_cast<int>(gridDim.x);
-      size_ = 0;
-      if (item_ >= chunks * w_.a.peers.local) return item_ -= static_cast<int>(gridDim.x), false;
-      first_ = item_ / w_.a.peers.local * w_.a.chunk;
-      size_ = static_cast<int>(min(w_.a.chunk, w_.a.rank[item_ % w_.a.peers.local].tokens - first_));
-    }
-    local = item_ % w_.a.peers.local, item = item_, token = first_ + offset_;
+    at_ += warps_;
+    if (at_ >= end_) return false;
+    while (at_ >= first_ + w_.a.rank[local_].tokens) first_ += w_.a.rank[local_++].tokens;
+    local = local_, token = at_ - first_;
+    item = static_cast<int>(at_ - begin_) / static_cast<int>(w_.a.chunk) * kMostRanks + local_;
     return true;
   }
 
  private:
   const Work& w_;
-  int warp_, warps_, item_, offset_, size_ = 0;
-  std::int64_t first_ = 0;
+  int warps_, local_ = 0;
+  std::int64_t begin_, end_, at_, first_ = 0;  ///< first_: of rank local_
 };
 
 /// What this warp has finished since its last notice; lane i's ranks are i, i + 32.
@@ -172,7 +173,7 @@ __device__ void write(const Work& w, const Description& t, std::int64_t token, i
   in_window<float>(w.a.peers, d, w.window.weights)[row * s.top_k + lane] = t.weight;
 }
 
-__device__ Description read(const Work& w, int local, std::int64_t token) {
+__device__ __forceinline__ Description read(const Work& w, int local, std::int64_t token) {
   const DispatchRank& mine = w.a.rank[local];
   const ExchangeShape& s = w.a.shape;
   const int lane = threadIdx.x % 32;
@@ -188,27 +189,39 @@ __device__ Description read(const Work& w, int local, std::int64_t token) {
   return t;
 }
 
+/// A token whose description is on its way here.
+struct Writing {
+  int local = 0, item = 0;
+  std::int64_t token = 0;
+  int place[kHalves];
+  Description t;
+
+  __device__ __forceinline__ bool fetch(const Work& w, Turns& turns) {
+    if (!turns.next(local, item, token)) return false;
+    t = read(w, local, token);
+    places_for(w, local, token, place);
+    return true;
+  }
+};
+
 __device__ void write_all(const Work& w, const int* base, int warp) {
   Turns turns(w, warp, kWriters);
   Notice notice;
-  int local = 0, item = 0;
-  std::int64_t token = 0;
   const auto notify = [&] {
     __threadfence_system();
     __syncwarp();
     notice.give(w);
   };
-  while (turns.next(local, item, token)) {
-    if (item != notice.item) notify(), notice.local = local, notice.item = item;
-    const Description t = read(w, local, token);
-    int place[kHalves];
-    places_for(w, local, token, place);
+  Writing now, next;
+  for (bool more = now.fetch(w, turns); more; now = next) {
+    more = next.fetch(w, turns);  // on its way while this one is written
+    if (now.item != notice.item) notify(), notice.local = now.local, notice.item = now.item;
 #pragma unroll
     for (int h = 0; h < kHalves; ++h) {
-      notice.rows[h] += place[h] >= 0;
-      const int row = place[h] >= 0 ? row_at(w, base, local, h, place[h]) : 0;
-      for (unsigned to = __ballot_sync(full_warp, place[h] >= 0); to != 0; to &= to - 1)
-        write(w, t, token, h * 32 + __ffs(to) - 1, __shfl_sync(full_warp, row, __ffs(to) - 1));
+      notice.rows[h] += now.place[h] >= 0;
+      const int row = now.place[h] >= 0 ? row_at(w, base, now.local, h, now.place[h]) : 0;
+      for (unsigned to = __ballot_sync(full_warp, now.place[h] >= 0); to != 0; to &= to - 1)
+        write(w, now.t, now.token, h * 32 + __ffs(to) - 1, __shfl_sync(full_warp, row, __ffs(to) - 1));
     }
   }
   notify();

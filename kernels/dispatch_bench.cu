@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/bulk.cuh"
+#include "kernels/exchange.cuh"
 #include "kernels/exchange_bench.hpp"
 
 namespace railcast::kernels::layer {
@@ -89,33 +91,44 @@ void compare_layout(Outcome& out, const Exchange& e, const OnGpu& gpu) {
   compare_bits(out, "expert_counts", gpu.expert_counts.host(), expert_counts);
 }
 
+}  // namespace
+
 /// Three exchanges through the same windows, each of other data.
-Outcome check(Random& random) {
-  const ExchangeShape shape = some_shape(random);
-  const VirtualRanks ranks = virtual_ranks(shape);
+Outcome check_dispatch(Random& random, const std::vector<int>& gpus, RankGroups::Way way) {
+  const ExchangeShape shape = some_shape(random, gpus.size());
   const Window window = window_of(shape);
+  const RankGroups ranks(shape.ranks, window.bytes, gpus, way);
   const int sms = static_cast<int>(between(random, 1, 40));
   Outcome out;
   for (int round = 0; round < 3 && out.ok; ++round) {
     const Exchange e = some_exchange(random, shape);
-    OnGpu gpu(e, ranks.peers());
+    OnGpu gpu(e, ranks.all());
     Inputs in{std::vector<std::uint8_t>(gpu.x.size()), normal(random, gpu.scales.size())};
     for (auto& byte : in.x) byte = static_cast<std::uint8_t>(random());
     gpu.args.chunk = between(random, 1, 200);
     throw_unless(cudaMemcpy(gpu.x, in.x.data(), gpu.x.bytes(), cudaMemcpyHostToDevice), "filling x");
     throw_unless(cudaMemcpy(gpu.scales, in.scales.data(), gpu.scales.bytes(), cudaMemcpyHostToDevice),
                  "filling scales");
-    for (int r = 0; r < shape.ranks; ++r)
+    for (int r = 0; r < shape.ranks; ++r) {
+      const RankGroups::Group& owner = ranks.group_of(r);
+      const OnDevice here(owner.gpu);
       throw_unless(
-          cudaMemset(gpu.args.peers.window[r] + window.x, 0xA5, static_cast<std::size_t>(window.bytes - window.x)),
+          cudaMemset(owner.peers.window[r] + window.x, 0xA5, static_cast<std::size_t>(window.bytes - window.x)),
           "poisoning a window");
-    dispatch_layout(gpu.args, {});
-    dispatch(gpu.args, {.sms = sms});
-    throw_if_late(gpu.args.peers, "dispatch");
+    }
+    ranks.wait();
+    ranks.each(gpu.args,
+               [](const DispatchArgs& a, const RankGroups::Group& g) { dispatch_layout(a, {.stream = g.stream}); });
+    ranks.each(gpu.args, [sms](const DispatchArgs& a, const RankGroups::Group& g) {
+      dispatch(a, {.stream = g.stream, .sms = sms});
+    });
+    ranks.check("dispatch");
     compare_layout(out, e, gpu), compare_windows(out, e, in, gpu);
   }
   return out;
 }
+
+namespace {
 
 /// All ranks but one come; the error must name it.
 Outcome check_late(Random& random) {
@@ -135,6 +148,65 @@ Outcome check_late(Random& random) {
   Outcome out;
   expect_late(out, gpu.args.peers, "dispatch", missing);
   return out;
+}
+
+// ---- what an SM can store: the senders' loop alone ----
+
+struct FanOut {
+  const char* from;
+  char* to;
+  std::int64_t rows, row_bytes;
+};
+constexpr int kFanWarps = 8, kFanStages = 3;
+
+/// Every row once in and 37 / 7 times out on average, as eight ranks and top-8 of 256 make it.
+__global__ __launch_bounds__(kFanWarps * 32, 1) void fan_out(const FanOut a) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  __shared__ device::Barrier full[kFanWarps][kFanStages];
+  const int warp = threadIdx.x / 32;
+  if (threadIdx.x % 32 != 0) return;
+  unsigned char* stages = shared + warp * kFanStages * a.row_bytes;
+  for (int s = 0; s < kFanStages; ++s) full[warp][s].init(1);
+  barrier_init_fence();
+  const auto bytes = static_cast<std::uint32_t>(a.row_bytes);
+  const std::int64_t step = std::int64_t{gridDim.x} * kFanWarps;
+  const auto fetch = [&](std::int64_t row, int s) {
+    if (row >= a.rows) return;
+    full[warp][s].expect(bytes);
+    device::bulk_load(stages + s * a.row_bytes, a.from + row * a.row_bytes, bytes, full[warp][s]);
+  };
+  std::int64_t row = std::int64_t{warp} * gridDim.x + blockIdx.x;
+  for (int s = 0; s + 1 < kFanStages; ++s) fetch(row + s * step, s);
+  std::uint32_t phase = 0;
+  for (int s = 0; row < a.rows; row += step) {
+    full[warp][s].wait(phase);
+    const std::int64_t copies = row % 7 < 2 ? 6 : 5;
+    for (std::int64_t c = 0; c < copies; ++c)
+      device::bulk_store(a.to + (c * a.rows + row) * a.row_bytes, stages + s * a.row_bytes, bytes);
+    device::bulk_commit();
+    device::bulk_wait_read<1>();
+    fetch(row + (kFanStages - 1) * step, s == 0 ? kFanStages - 1 : s - 1);
+    if (++s == kFanStages) s = 0, phase ^= 1;
+  }
+  device::bulk_wait_all();
+}
+
+void time_fan_out(V3Exchange& v3, int sms, Layer& layer) {
+  const ExchangeShape& s = v3.exchange.shape;
+  Array<std::uint8_t> to(static_cast<std::size_t>(6 * s.rows() * s.row_bytes));
+  const FanOut a{reinterpret_cast<const char*>(v3.gpu.x.get()), reinterpret_cast<char*>(to.get()), s.rows(),
+                 s.row_bytes};
+  layer.time({.shape = v3.shape(0),
+              .dtype = "fp8_block",
+              .out_dtype = "fp8_block",
+              .impl = "fan_out",
+              .bytes = static_cast<double>(s.row_bytes * s.rows()) * (1 + 37.0 / 7),
+              .run =
+                  [=](int, cudaStream_t stream) {
+                    launch_on_sms(fan_out, a, sms, kFanWarps * 32,
+                                  static_cast<int>(kFanWarps * kFanStages * a.row_bytes), stream, "fan_out");
+                  },
+              .sms = sms});
 }
 
 void time_rows(V3Exchange& v3, int sms, std::int64_t chunk, Layer& layer) {
@@ -173,11 +245,14 @@ namespace railcast::kernels {
 void dispatch_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "dispatch");
-  layer.check("virtual ranks", layer::check), layer.check("late rank", check_late);
+  layer.check("virtual ranks",
+              [](Random& random) { return check_dispatch(random, {0}, RankGroups::Way::peer_access); }),
+      layer.check("late rank", check_late);
   if (!layer.timing()) return;
   V3Exchange v3;
   fill_inputs(v3);
   for (const int sms : {8, 16, 20, 24, 64}) time_rows(v3, sms, DispatchArgs{}.chunk, layer);
+  for (const int sms : {8, 16, 20, 24}) time_fan_out(v3, sms, layer);
   time_layout(v3, layer);
   throw_if_late(v3.gpu.args.peers, "dispatch");
 }
@@ -186,7 +261,8 @@ void dispatch_suite(Bench& bench) {
 void dispatch_tune_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "dispatch");
-  layer.check("virtual ranks", layer::check);
+  layer.check("virtual ranks",
+              [](Random& random) { return check_dispatch(random, {0}, RankGroups::Way::peer_access); });
   V3Exchange v3;
   fill_inputs(v3);
   for (const int sms : {4, 8, 12, 16, 20, 24, 32})

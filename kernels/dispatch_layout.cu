@@ -6,13 +6,24 @@ namespace railcast::kernels {
 namespace {
 using namespace device;
 
-constexpr int kThreads = 1024, kWarps = kThreads / 32, kMostExperts = 1024;
+constexpr int kThreads = 1024, kWarps = kThreads / 32, kMostExperts = 1024, kBatch = 8;
 
 struct Counts {
-  int next[kWarps][kMostRanks];  ///< of a warp's tokens to a rank: how many, then the first one's place
+  int next[kWarps][kMostRanks + 1];  ///< of a warp's tokens to a rank: how many, then the first one's place
   int total[kMostRanks];
   int expert[kMostExperts];
 };
+
+/// Up to eight of a token's choices, all on their way at once; -1 from `left` on.
+__device__ __forceinline__ void load_choices(const int* from, int left, int (&e)[kBatch]) {
+  if (left >= kBatch && reinterpret_cast<std::uintptr_t>(from) % 16 == 0) {
+    const int4 a = __ldg(reinterpret_cast<const int4*>(from)), b = __ldg(reinterpret_cast<const int4*>(from) + 1);
+    e[0] = a.x, e[1] = a.y, e[2] = a.z, e[3] = a.w, e[4] = b.x, e[5] = b.y, e[6] = b.z, e[7] = b.w;
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < kBatch; ++k) e[k] = k < left ? __ldg(from + k) : -1;
+}
 
 /// Bit d: the token has an expert on rank d.
 __device__ unsigned long long ranks_of(const DispatchArgs& a, const DispatchRank& mine, std::int64_t token,
@@ -20,13 +31,28 @@ __device__ unsigned long long ranks_of(const DispatchArgs& a, const DispatchRank
   unsigned long long ranks = 0;
   const auto experts_each = static_cast<int>(a.shape.experts / a.shape.ranks);
   if (token >= mine.tokens) return 0;
-  for (int k = 0; k < a.shape.top_k; ++k) {
-    const int e = mine.chosen[token * a.shape.top_k + k];
-    if (e < 0) continue;
-    ranks |= 1ULL << (e / experts_each);
-    if (mine.expert_counts != nullptr) atomicAdd(&expert[e], 1);
+  for (int first = 0; first < a.shape.top_k; first += kBatch) {
+    int e[kBatch];
+    load_choices(mine.chosen + token * a.shape.top_k + first, a.shape.top_k - first, e);
+#pragma unroll
+    for (int k = 0; k < kBatch; ++k) {
+      if (e[k] < 0) continue;
+      ranks |= 1ULL << (e[k] / experts_each);
+      if (mine.expert_counts != nullptr) atomicAdd(&expert[e[k]], 1);
+    }
   }
   return ranks;
+}
+
+/// Up to four places, at once where all rows of four are aligned.
+__device__ __forceinline__ void store_places(int* to, const int (&place)[4], int left, bool aligned) {
+  if (aligned && reinterpret_cast<std::uintptr_t>(to) % 16 == 0) {
+    *reinterpret_cast<int4*>(to) = {place[0], place[1], place[2], place[3]};
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    if (i < left) to[i] = place[i];
 }
 
 /// Places of 1024 tokens, in their order.
@@ -38,21 +64,28 @@ __device__ void place(const DispatchArgs& a, const DispatchRank& mine, std::int6
     if (lane == 0) c.next[warp][d] = __popc(same);
   }
   __syncthreads();
-  if (threadIdx.x < static_cast<unsigned>(ranks)) {
-    int sum = c.total[threadIdx.x];
-    for (int w = 0; w < kWarps; ++w) {
-      const int count = c.next[w][threadIdx.x];
-      c.next[w][threadIdx.x] = sum;
-      sum += count;
+  for (int d = warp; d < ranks; d += kWarps) {  // lane w: warp w's
+    const int count = c.next[lane][d], before = c.total[d];
+    int sum = count;
+#pragma unroll
+    for (int step = 1; step < 32; step *= 2) {
+      const int below = __shfl_up_sync(full_warp, sum, step);
+      if (lane >= step) sum += below;
     }
-    c.total[threadIdx.x] = sum;
+    c.next[lane][d] = before + sum - count;
+    if (lane == 31) c.total[d] = before + sum;
   }
   __syncthreads();
-  for (int d = 0; d < ranks; ++d) {
-    const bool goes = (to >> d & 1) != 0;
-    const unsigned same = __ballot_sync(full_warp, goes);
-    if (token < mine.tokens)
-      mine.places[token * ranks + d] = goes ? c.next[warp][d] + __popc(same & ((1U << lane) - 1)) : -1;
+  for (int first = 0; first < ranks; first += 4) {
+    int place[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int d = min(first + i, ranks - 1);
+      const bool goes = (to >> d & 1) != 0;
+      const unsigned same = __ballot_sync(full_warp, goes);
+      place[i] = goes ? c.next[warp][d] + __popc(same & ((1U << lane) - 1)) : -1;
+    }
+    if (token < mine.tokens) store_places(mine.places + token * ranks + first, place, ranks - first, ranks % 4 == 0);
   }
   __syncthreads();
 }

@@ -9,7 +9,7 @@ namespace {
 using namespace device;
 
 // A block's roles: eight senders, a token each at a time, and a publisher of its ranks' counts.
-constexpr int kSenders = 8, kBatch = 7;
+constexpr int kSenders = 8, kBatch = 7, kChoices = 8;
 
 struct Work {
   LowLatencyArgs a;
@@ -24,6 +24,16 @@ __device__ __forceinline__ int* late_of(const Work& w, int rank) {
   return &reinterpret_cast<LowLatencySync*>(w.a.peers.window[rank])->late;
 }
 
+/// A lane's of 32 * kChoices choices from `first` on, all on their way at once; -1 from `end` on.
+__device__ __forceinline__ void choices(const int* chosen, std::int64_t first, std::int64_t end,
+                                        int (&expert)[kChoices]) {
+#pragma unroll
+  for (int i = 0; i < kChoices; ++i) {
+    const std::int64_t at = first + i * 32 + threadIdx.x % 32;
+    expert[i] = at < end ? __ldg(chosen + at) : -1;
+  }
+}
+
 /// Every local rank's choices of each expert, to all ranks.
 __device__ void publish(const Work& w, int* counts) {
   const LowLatencyShape& s = w.a.shape;
@@ -33,8 +43,13 @@ __device__ void publish(const Work& w, int* counts) {
     const unsigned long long epoch = channel_of(w, rank).epoch;
     for (int e = lane; e < s.experts; e += 32) counts[e] = 0;
     __syncwarp();
-    for (std::int64_t i = lane; i < w.a.rank[l].tokens * s.top_k; i += 32)
-      if (w.a.rank[l].chosen[i] >= 0) atomicAdd(&counts[w.a.rank[l].chosen[i]], 1);
+    for (std::int64_t first = 0; first < w.a.rank[l].tokens * s.top_k; first += 32 * kChoices) {
+      int expert[kChoices];
+      choices(w.a.rank[l].chosen, first, w.a.rank[l].tokens * s.top_k, expert);
+#pragma unroll
+      for (int i = 0; i < kChoices; ++i)
+        if (expert[i] >= 0) atomicAdd(&counts[expert[i]], 1);
+    }
     __syncwarp();
     for (int d = 0; d < s.ranks; ++d)
       for (int e = lane; e < s.experts; e += 32) channel_of(w, d).counts[epoch % 2][rank][e] = counts[e];
@@ -66,17 +81,20 @@ __device__ void cast(const Work& w, const Bf16* x, unsigned char* codes) {
   }
 }
 
-/// Lane k: the number of this rank's earlier choices of choice k's expert.
+/// Lane k: the number of earlier tokens' choices of choice k's expert (a token's own are all different).
 __device__ int earlier(const int* chosen, std::int64_t token, int top_k, int expert) {
   const int lane = threadIdx.x % 32;
   int count = 0;
-  for (std::int64_t first = 0; first < (token + 1) * top_k; first += 32) {
-    const std::int64_t i = first + lane;
-    const int other = i < (token + 1) * top_k ? chosen[i] : -1;
+  for (std::int64_t first = 0; first < token * top_k; first += 32 * kChoices) {
+    int other[kChoices];
+    choices(chosen, first, token * top_k, other);
     for (int k = 0; k < top_k; ++k) {
       const int wanted = __shfl_sync(full_warp, expert, k);
-      const unsigned same = __ballot_sync(full_warp, other == wanted && i < token * top_k + k);
-      if (lane == k) count += __popc(same);
+      int mine = 0;
+#pragma unroll
+      for (int i = 0; i < kChoices; ++i) mine += other[i] == wanted;
+      const auto all = static_cast<int>(__reduce_add_sync(full_warp, static_cast<unsigned>(mine)));
+      if (lane == k) count += all;
     }
   }
   return count;
@@ -90,7 +108,9 @@ __device__ int rows_before(const Work& w, int rank, int expert) {
     here = wait_for(&own.counted[from], own.epoch + 1, from, late_of(w, rank), w.timeout) && here;
   if (!__all_sync(full_warp, here)) return -1;
   int rows = 0;
-  for (int from = 0; from < rank && expert >= 0; ++from) rows += __ldcg(&own.counts[own.epoch % 2][from][expert]);
+  const auto counts = own.counts[own.epoch % 2];
+#pragma unroll 8
+  for (int from = 0; from < rank; ++from) rows += expert >= 0 ? __ldcg(&counts[from][expert]) : 0;
   return rows;
 }
 
@@ -139,7 +159,7 @@ __global__ __launch_bounds__((kSenders + 1) * 32) void put(const __grid_constant
 
 // ---- the reception: a block an expert ----
 
-constexpr int kReceivers = 256;
+constexpr int kReceivers = 256, kGroups = 64;
 
 /// Until all rows of all ranks are here; also this expert's rows. -1: some did not come.
 __device__ int wait_for_rows(const Work& w, int rank, int expert) {
@@ -148,44 +168,59 @@ __device__ int wait_for_rows(const Work& w, int rank, int expert) {
   const auto each = static_cast<int>(s.experts_each()), first = rank * each;
   const auto counts = own.counts[own.epoch % 2];
   bool here = true;
-  for (int from = threadIdx.x / 32; from < s.ranks; from += kReceivers / 32) {
+  for (int from = threadIdx.x / 32; from < s.ranks; from += kReceivers / 32)
     here = wait_for(&own.counted[from], own.epoch + 1, from, late_of(w, rank), w.timeout) && here;
-    int due = 0;
-    for (int e = threadIdx.x % 32; e < each; e += 32) due += __ldcg(&counts[from][first + e]);
+  if (__syncthreads_and(here) == 0) return -1;  // not to blame ranks that gave up on the same one
+  __shared__ int rows;
+  if (threadIdx.x == 0) rows = 0;
+  __syncthreads();
+  for (int from = threadIdx.x / 32; from < s.ranks; from += kReceivers / 32) {
+    int due = 0, mine = 0;
+    for (int e = threadIdx.x % 32; e < each; e += 32) {
+      const int count = __ldcg(&counts[from][first + e]);
+      due += count, mine += e == expert ? count : 0;
+    }
+    if (mine != 0) atomicAdd(&rows, mine);
     due = static_cast<int>(__reduce_add_sync(full_warp, static_cast<unsigned>(due)));
-    if (here) here = wait_for(&own.arrived[from], due, from, late_of(w, rank), w.timeout);
+    here = wait_for(&own.arrived[from], due, from, late_of(w, rank), w.timeout) && here;
   }
-  if (__syncthreads_and(here) == 0) return -1;
-  int rows = 0;
-  for (int from = 0; from < s.ranks; ++from) rows += __ldcg(&counts[from][first + expert]);
-  return rows;
+  return __syncthreads_and(here) == 0 ? -1 : rows;
 }
 
-/// scales[g][row] = x_scales[row][g], 32 rows at a time.
+/// scales[g][row] = x_scales[row][g], 32 rows of 64 groups at a time.
 __device__ void turn_scales(const Work& w, int rank, int expert, int rows) {
-  __shared__ float tile[32][33];
+  __shared__ float tile[32][kGroups + 1];
   const std::int64_t groups = w.a.shape.cols / 128, all = w.a.shape.rows();
   const float* from = in_window<float>(w.a.peers, rank, w.window.x_scales[w.a.buffer]) + expert * all * groups;
   float* to = in_window<float>(w.a.peers, rank, w.window.scales[w.a.buffer]) + expert * groups * all;
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   for (std::int64_t row0 = 0; row0 < rows; row0 += 32)
-    for (std::int64_t g0 = 0; g0 < groups; g0 += 32) {
+    for (std::int64_t g0 = 0; g0 < groups; g0 += kGroups) {
+#pragma unroll
       for (int r = warp; r < 32; r += kReceivers / 32)
-        if (row0 + r < rows && g0 + lane < groups) tile[r][lane] = __ldcg(from + (row0 + r) * groups + g0 + lane);
+#pragma unroll
+        for (int g = lane; g < kGroups; g += 32)
+          if (row0 + r < rows && g0 + g < groups) tile[r][g] = __ldcg(from + (row0 + r) * groups + g0 + g);
       __syncthreads();
-      for (int g = warp; g < 32; g += kReceivers / 32)
+#pragma unroll
+      for (int g = warp; g < kGroups; g += kReceivers / 32)
         if (g0 + g < groups && row0 + lane < rows) to[(g0 + g) * all + row0 + lane] = tile[lane][g];
       __syncthreads();
     }
+}
+
+/// Behind what this block has read (its loads are done: it has used them) and ahead of what the last block resets.
+__device__ __forceinline__ unsigned count_through(unsigned* done) {
+  unsigned before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(done) : "memory");
+  return before;
 }
 
 /// The last block through makes the channel ready for its next epoch.
 __device__ void leave(const Work& w, int rank) {
   LowLatencyChannel& own = channel_of(w, rank);
   __shared__ bool last;
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) last = atomicAdd(&own.done, 1) + 1 == w.a.shape.experts_each();
+  if (threadIdx.x == 0) last = count_through(&own.done) + 1 == w.a.shape.experts_each();
   __syncthreads();
   if (!last) return;
   if (threadIdx.x < kMostRanks) own.arrived[threadIdx.x] = 0;

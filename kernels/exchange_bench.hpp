@@ -3,6 +3,7 @@
 #include "kernels/combine_reference.hpp"
 #include "kernels/exchange_memory.hpp"
 #include "kernels/layer_bench.hpp"
+#include "kernels/rank_groups.hpp"
 
 namespace railcast::kernels::layer {
 
@@ -16,7 +17,7 @@ struct Exchange {
 };
 
 /// 2 to 64 ranks; balanced, skewed to one rank, with an empty rank; odd numbers of tokens; top-k from 1.
-ExchangeShape some_shape(Random& random);
+ExchangeShape some_shape(Random& random, std::size_t least_ranks = 2);
 Exchange some_exchange(Random& random, const ExchangeShape& shape);
 /// DeepSeek-V3's sizes: 7168 columns, 256 experts, 8 different ones of them for each token.
 Exchange v3_exchange(int ranks, std::int64_t tokens);
@@ -50,6 +51,10 @@ class V3Exchange {
   OnGpu gpu;
   double rows;  ///< copies of tokens over all ranks
 };
+
+/// Random exchanges against the reference; ranks dealt to these GPUs.
+Outcome check_dispatch(Random& random, const std::vector<int>& gpus, RankGroups::Way way);
+Outcome check_combine(Random& random, const std::vector<int>& gpus, RankGroups::Way way);
 
 /// The error must name the rank that never came.
 void expect_late(Outcome& out, const Peers& peers, const char* kernel, int missing);

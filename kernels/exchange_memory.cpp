@@ -14,21 +14,6 @@ DeviceArray<char> zeroed(std::int64_t bytes) {
   return memory;
 }
 
-/// The current device while it lives.
-class OnDevice {
- public:
-  explicit OnDevice(int device) {
-    throw_unless(cudaGetDevice(&before_), "asking for the current device");
-    throw_unless(cudaSetDevice(device), "choosing a device");
-  }
-  ~OnDevice() { cudaSetDevice(before_); }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-
- private:
-  int before_ = 0;
-};
-
 void see(int device, int other) {
   int can = 0;
   throw_unless(cudaDeviceCanAccessPeer(&can, device, other), "asking for peer access");
@@ -43,6 +28,12 @@ void see(int device, int other) {
 }
 
 }  // namespace
+
+OnDevice::OnDevice(int device) {
+  throw_unless(cudaGetDevice(&before_), "asking for the current device");
+  throw_unless(cudaSetDevice(device), "choosing a device");
+}
+OnDevice::~OnDevice() { cudaSetDevice(before_); }
 
 VirtualRanks::VirtualRanks(int ranks, std::int64_t window_bytes)
     : ranks_(ranks), window_bytes_(window_bytes), memory_(zeroed(window_bytes * ranks)) {}
@@ -65,9 +56,9 @@ PeerRanks::PeerRanks(std::int64_t window_bytes, const std::vector<int>& devices)
   }
 }
 
-Peers PeerRanks::peers(int rank) const {
+Peers PeerRanks::some(int first, int count) const {
   Peers peers;
-  peers.first = rank;
+  peers.first = first, peers.local = count;
   for (std::size_t r = 0; r < windows_.size(); ++r) peers.window[r] = windows_[r].get();
   return peers;
 }

@@ -10,6 +10,18 @@
 
 namespace railcast::kernels {
 
+/// The current device while it lives.
+class OnDevice {
+ public:
+  explicit OnDevice(int device);
+  ~OnDevice();
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
 /// All ranks in the current GPU's memory: the check of correctness, and of what the memory side can do.
 class VirtualRanks {
  public:
@@ -23,11 +35,12 @@ class VirtualRanks {
   DeviceArray<char> memory_;
 };
 
-/// One rank a GPU, all in this process. Throws KernelError (Fault::device) naming two GPUs that cannot see each other.
+/// Ranks on GPUs of this process: rank r's window lies on devices[r]. Throws KernelError (Fault::device) naming two
+/// GPUs that cannot see each other.
 class PeerRanks {
  public:
   PeerRanks(std::int64_t window_bytes, const std::vector<int>& devices);
-  Peers peers(int rank) const;  ///< for launches on devices[rank]
+  Peers some(int first, int count) const;  ///< for a launch on the device of these ranks
 
  private:
   std::vector<DeviceArray<char>> windows_;

@@ -146,8 +146,11 @@ void gate_row(std::int64_t tokens, bool layout, Layer& layer) {
 void backward_row(std::int64_t tokens, Layer& layer) {
   const Gating g = v3();
   const auto n = static_cast<std::size_t>(tokens * g.experts);
-  Array<float> logits(n), weights(static_cast<std::size_t>(tokens) * 8), d_weights(weights.size()), d_logits(n);
-  fill_uniform(logits, n, -2.0F * 1.5F, 2.0F * 1.5F, 1, nullptr),
+  const double bytes = static_cast<double>(tokens) * (2 * 256 * 4 + 8 * 8);
+  const int sets = rotating_sets(bytes);
+  const std::size_t all = n * static_cast<std::size_t>(sets);
+  Array<float> logits(all), weights(static_cast<std::size_t>(tokens) * 8), d_weights(weights.size()), d_logits(all);
+  fill_uniform(logits, all, -2.0F * 1.5F, 2.0F * 1.5F, 1, nullptr),
       fill_uniform(d_weights, d_weights.size(), -2.0F * 1, 2.0F * 1, 2, nullptr);
   Array<int> experts(weights.size());
   gate({.gating = g, .tokens = tokens, .logits = logits, .experts = experts, .weights = weights}, {});
@@ -160,8 +163,14 @@ void backward_row(std::int64_t tokens, Layer& layer) {
   layer.time({.shape = fields({"tokens", "experts", "groups", "top_k", "backward"}, {tokens, 256, 8, 8, 1}),
               .dtype = "fp32",
               .out_dtype = "fp32",
-              .bytes = static_cast<double>(tokens) * (2 * 256 * 4 + 8 * 8),
-              .run = [=](int, cudaStream_t stream) { gate_backward(a, {.stream = stream}); }});
+              .bytes = bytes,
+              .run =
+                  [=](int set, cudaStream_t stream) {
+                    GateBackwardArgs b = a;
+                    take_turn(b.logits, set, n), take_turn(b.d_logits, set, n);
+                    gate_backward(b, {.stream = stream});
+                  },
+              .sets = sets});
 }
 
 }  // namespace

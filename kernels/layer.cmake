@@ -13,7 +13,9 @@ if(TARGET railcast_bench)
   target_sources(railcast_bench PRIVATE ${CMAKE_CURRENT_LIST_DIR}/layer_bench.cu
                                         ${CMAKE_CURRENT_LIST_DIR}/exchange_bench.cu
                                         ${CMAKE_CURRENT_LIST_DIR}/low_latency_bench.cu
-                                        ${CMAKE_CURRENT_LIST_DIR}/moe_layer_bench.cu)
+                                        ${CMAKE_CURRENT_LIST_DIR}/moe_layer_bench.cu
+                                        ${CMAKE_CURRENT_LIST_DIR}/nvlink_bench.cu
+                                        ${CMAKE_CURRENT_LIST_DIR}/rank_groups.cpp)
 endif()
 # What dispatch and combine share: the windows' layout on any machine, the windows where there is CUDA.
 target_sources(railcast_kernels_reference PRIVATE ${CMAKE_CURRENT_LIST_DIR}/exchange_layout.cpp
@@ -22,6 +24,7 @@ target_sources(railcast_kernels_reference PRIVATE ${CMAKE_CURRENT_LIST_DIR}/exch
 if(TARGET railcast_kernels)
   target_sources(railcast_kernels PRIVATE ${CMAKE_CURRENT_LIST_DIR}/dispatch_layout.cu
                                           ${CMAKE_CURRENT_LIST_DIR}/exchange_memory.cpp
+                                          ${CMAKE_CURRENT_LIST_DIR}/nccl.cpp
                                           ${CMAKE_CURRENT_LIST_DIR}/moe_layer.cpp
                                           ${CMAKE_CURRENT_LIST_DIR}/dispatch_low_latency.cu
                                           ${CMAKE_CURRENT_LIST_DIR}/combine_low_latency.cu)

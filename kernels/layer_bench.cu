@@ -114,6 +114,8 @@ void Layer::time_copy(const Timed& row) {
   const auto count = static_cast<std::size_t>(row.bytes / 32);
   const int sets = rotating_sets(row.bytes);
   const DeviceArray<uint4> memory(2 * count * static_cast<std::size_t>(sets));
+  fill_bf16(memory.get(), memory.bytes() / 2, 1.0F, 1, nullptr);
+  throw_unless(cudaDeviceSynchronize(), "filling what a copy reads");
   Case c = row_case(row, row.impl + "_as_copy");
   c.make = [&](int) {
     return std::make_unique<Checked>(

@@ -59,7 +59,13 @@ void compare_bits(Outcome& outcome, const std::string& what, const std::vector<T
                         std::to_string(expected[i]));
   }
 }
-/// A row to time. `bytes`: the fewest through device memory. Small problems come in several `sets` that take turns.
+/// To the same array of problem `set`, each `count` long; null stays null.
+template <typename T>
+void take_turn(T*& pointer, int set, std::size_t count) {
+  if (pointer != nullptr) pointer += static_cast<std::size_t>(set) * count;
+}
+/// A row to time. `bytes`: the fewest through device memory. Problems that L2 would hold in part come in several `sets`
+/// (rotating_sets) that take turns.
 struct Timed {
   Fields shape;
   std::string dtype = "bf16", out_dtype = "bf16", impl = "railcast";

@@ -47,7 +47,7 @@ LowLatencyWindow low_latency_window(const LowLatencyShape& shape);
 struct LowLatencyRank {
   std::int64_t tokens = 0;
   const Bf16* x = nullptr;         ///< [tokens, cols], aligned to 16
-  const int* chosen = nullptr;     ///< [tokens, top_k]: experts, or -1
+  const int* chosen = nullptr;     ///< [tokens, top_k]: experts, a token's all different, or -1
   const float* weights = nullptr;  ///< [tokens, top_k], for combine
   int* rows = nullptr;             ///< [tokens, top_k]: the choice's row at its expert, from dispatch to combine; or -1
   int* valid_rows = nullptr;       ///< [experts_each]: rows that each expert here got, from the reception

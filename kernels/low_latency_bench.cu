@@ -1,45 +1,23 @@
+#include <algorithm>
+#include <numeric>
+
 #include "kernels/exchange_bench.hpp"
 #include "kernels/hash.cuh"
-#include "kernels/layer_bench.hpp"
+#include "kernels/low_latency_bench.hpp"
 #include "kernels/low_latency_reference.hpp"
 #include "kernels/quantize_reference.hpp"
 
 namespace railcast::kernels::layer {
 namespace {
 
-/// All ranks' tokens and their place on the GPU. `first` shifts the hash, for different data in every round.
-struct Decode {
-  LowLatencyShape shape;
-  std::vector<std::vector<int>> chosen;
-  std::vector<std::vector<float>> weights;
-  std::vector<std::vector<Bf16>> x;
-  std::vector<Array<int>> d_chosen, rows, valid_rows;
-  std::vector<Array<float>> d_weights;
-  std::vector<Array<Bf16>> d_x, out;
-  LowLatencyArgs args;
-
-  void add(std::vector<int> choices, std::vector<float> weight, std::vector<Bf16> values) {
-    const std::size_t r = chosen.size(), n = values.size();
-    chosen.push_back(std::move(choices)), weights.push_back(std::move(weight)), x.push_back(std::move(values));
-    d_chosen.emplace_back(chosen[r]), d_weights.emplace_back(weights[r]), d_x.emplace_back(x[r]);
-    rows.emplace_back(chosen[r].size()), valid_rows.emplace_back(static_cast<std::size_t>(shape.experts_each()));
-    out.emplace_back(n);
-    args.rank[r] = {.tokens = static_cast<std::int64_t>(chosen[r].size()) / shape.top_k,
-                    .x = d_x[r],
-                    .chosen = d_chosen[r],
-                    .weights = d_weights[r],
-                    .rows = rows[r],
-                    .valid_rows = valid_rows[r],
-                    .out = out[r]};
-  }
-};
-
-LowLatencyShape some_decode_shape(Random& random) {
+LowLatencyShape some_decode_shape(Random& random, std::size_t least_ranks = 2) {
   LowLatencyShape s;
   s.ranks = static_cast<int>(between(random, 0, 2) == 0 ? between(random, 2, 64) : between(random, 2, 8));
+  s.ranks = std::max(s.ranks, static_cast<int>(least_ranks));
   s.tokens = between(random, 1, s.ranks > 8 ? 4 : 16);
   s.experts = s.ranks * between(random, 1, 6);
-  s.top_k = static_cast<int>(between(random, 0, 3) == 0 ? 1 : between(random, 1, 12));
+  s.top_k =
+      static_cast<int>(between(random, 0, 3) == 0 ? 1 : std::min<std::int64_t>(s.experts, between(random, 1, 12)));
   s.cols = 512 * between(random, 1, 3);
   return s;
 }
@@ -51,9 +29,13 @@ void fill(Random& random, const Peers& peers, int buffer, Decode& d) {
   for (int r = 0; r < s.ranks; ++r) {
     const std::int64_t tokens = kind == 3 && r == favoured % s.ranks ? 0 : between(random, 0, s.tokens);
     std::vector<int> chosen;
-    for (std::int64_t i = 0; i < tokens * s.top_k; ++i) {
-      const std::int64_t expert = kind == 2 ? favoured : between(random, 0, s.experts - 1);
-      chosen.push_back(kind == 1 && between(random, 0, 3) == 0 ? -1 : static_cast<int>(expert));
+    std::vector<int> order(static_cast<std::size_t>(s.experts));
+    std::iota(order.begin(), order.end(), 0);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      std::shuffle(order.begin(), order.end(), random);
+      if (kind == 2) std::iter_swap(order.begin(), std::find(order.begin(), order.end(), static_cast<int>(favoured)));
+      for (int k = 0; k < s.top_k; ++k)
+        chosen.push_back(kind == 1 && between(random, 0, 3) == 0 ? -1 : order[static_cast<std::size_t>(k)]);
     }
     std::vector<float> weights = normal(random, chosen.size());
     d.add(std::move(chosen), std::move(weights), normal_bf16(random, static_cast<std::size_t>(tokens * s.cols)));
@@ -148,28 +130,48 @@ std::vector<std::vector<double>> fill_returns(Random& random, const Decode& d) {
   return sums;
 }
 
+}  // namespace
+
+void add_v3_rank(Decode& d, std::uint32_t rank) {
+  const auto tokens = static_cast<std::uint64_t>(d.shape.tokens);
+  std::vector<int> chosen;
+  for (std::uint64_t t = 0; t < tokens; ++t)
+    for (std::uint64_t k = 0; k < 8; ++k) chosen.push_back(static_cast<int>(k * 32 + hash(rank, t * 8 + k) % 32));
+  Random random = random_of(rank, "low latency rows");
+  d.add(chosen, std::vector<float>(chosen.size(), 0.125F), normal_bf16(random, tokens * 7168));
+}
+
 /// Four exchanges: both buffers twice.
-Outcome check(Random& random) {
+Outcome check_low_latency(Random& random, const std::vector<int>& gpus, RankGroups::Way way) {
   Outcome out;
-  const LowLatencyShape shape = some_decode_shape(random);
-  const VirtualRanks ranks(shape.ranks, low_latency_window(shape).bytes);
+  const LowLatencyShape shape = some_decode_shape(random, gpus.size());
+  const RankGroups ranks(shape.ranks, low_latency_window(shape).bytes, gpus, way);
   for (int round = 0; round < 4 && out.ok; ++round) {
     Decode d;
     d.shape = shape;
-    fill(random, ranks.peers(), round % 2, d);
-    dispatch_low_latency(d.args, {.sms = static_cast<int>(between(random, 1, 132))});
-    dispatch_low_latency_receive(d.args, {});
-    throw_if_late(d.args.peers, "dispatch_low_latency");
+    fill(random, ranks.all(), round % 2, d);
+    ranks.wait();
+    const int sms = static_cast<int>(between(random, 1, 132));
+    ranks.each(d.args, [sms](const LowLatencyArgs& a, const RankGroups::Group& g) {
+      dispatch_low_latency(a, {.stream = g.stream, .sms = sms});
+      dispatch_low_latency_receive(a, {.stream = g.stream});
+    });
+    ranks.check("dispatch_low_latency");
     compare_dispatch(out, d);
     const auto sums = fill_returns(random, d);
-    combine_low_latency(d.args, {});
-    combine_low_latency_receive(d.args, {});
-    throw_if_late(d.args.peers, "combine_low_latency");
+    ranks.wait();
+    ranks.each(d.args, [](const LowLatencyArgs& a, const RankGroups::Group& g) {
+      combine_low_latency(a, {.stream = g.stream});
+      combine_low_latency_receive(a, {.stream = g.stream});
+    });
+    ranks.check("combine_low_latency");
     for (std::size_t r = 0; r < sums.size() && out.ok; ++r)
       compare(out, "out of rank " + std::to_string(r), doubles(d.out[r].host()), sums[r], 0x1p-8, 1e-5);
   }
   return out;
 }
+
+namespace {
 
 Outcome check_late(Random& random) {
   const LowLatencyShape shape = some_decode_shape(random);
@@ -186,18 +188,6 @@ Outcome check_late(Random& random) {
   return out;
 }
 
-/// DeepSeek-V3's sizes: 8 different experts of 256 for each of 128 tokens of 8 ranks.
-void fill_v3(const VirtualRanks& ranks, Decode& d) {
-  for (std::uint32_t r = 0; r < 8; ++r) {
-    std::vector<int> chosen;
-    for (std::uint64_t t = 0; t < 128; ++t)
-      for (std::uint64_t k = 0; k < 8; ++k) chosen.push_back(static_cast<int>(k * 32 + hash(r, t * 8 + k) % 32));
-    Random random = random_of(r, "low latency rows");
-    d.add(chosen, std::vector<float>(chosen.size(), 0.125F), normal_bf16(random, 128 * 7168));
-  }
-  d.args.shape = d.shape, d.args.peers = ranks.peers();
-}
-
 }  // namespace
 }  // namespace railcast::kernels::layer
 
@@ -207,12 +197,15 @@ namespace railcast::kernels {
 void low_latency_suite(Bench& bench) {
   using namespace layer;
   Layer there(bench, "dispatch_low_latency"), back(bench, "combine_low_latency");
-  there.check("and combine", layer::check), there.check("late rank", check_late);
+  there.check("and combine",
+              [](Random& random) { return check_low_latency(random, {0}, RankGroups::Way::peer_access); }),
+      there.check("late rank", check_late);
   if (!there.timing()) return;
   Decode d;
   d.shape = {.ranks = 8, .tokens = 128, .experts = 256, .top_k = 8, .cols = 7168};
   const VirtualRanks ranks(8, low_latency_window(d.shape).bytes);
-  fill_v3(ranks, d);
+  for (std::uint32_t r = 0; r < 8; ++r) add_v3_rank(d, r);
+  d.args.shape = d.shape, d.args.peers = ranks.peers();
   const Fields shape = fields({"ranks", "tokens", "top_k", "cols"}, {8, 128, 8, 7168});
   const LowLatencyArgs a = d.args;
   there.time({.shape = shape,

@@ -75,7 +75,8 @@ Options parse(int argc, char** argv) {
 std::vector<Suite> asked_for(const Options& options) {
   std::vector<Suite> asked;
   for (const Suite& suite : suites()) {
-    const bool apart = std::strcmp(suite.family, "printed") == 0 || std::strcmp(suite.family, "tune") == 0;
+    const std::string family = suite.family;
+    const bool apart = family == "printed" || family == "tune" || family == "nvlink";
     const bool all = options.suite == "all" && !apart;
     if (all || options.suite == suite.name || options.suite == suite.family) asked.push_back(suite);
   }

@@ -11,17 +11,20 @@ struct Tally {
   unsigned at_max = 0, flushed = 0;
   __device__ __forceinline__ void add(uint4 x, uint2 codes) {
     amax = max_abs2(amax, max_abs2(x));
-    const std::uint32_t c[2] = {codes.x & 0x7F7F7F7Fu, codes.y & 0x7F7F7F7Fu};
-    const std::uint32_t w[4] = {x.x, x.y, x.z, x.w};
-    unsigned zero_codes = 0, zero_inputs = 0;
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      at_max += __popc(__vcmpeq4(c[i], 0x7E7E7E7Eu)) / 8;
-      zero_codes += __popc(__vcmpeq4(c[i], 0u)) / 8;
-    }
-#pragma unroll
-    for (int i = 0; i < 4; ++i) zero_inputs += __popc(__vcmpeq2(w[i] & 0x7FFF7FFFu, 0u)) / 16;
-    flushed += zero_codes - zero_inputs;
+    const std::uint32_t a = codes.x & 0x7F7F7F7Fu, b = codes.y & 0x7F7F7F7Fu;
+    at_max += 8 - __popc(nonzero_bytes(a ^ 0x7E7E7E7Eu) | nonzero_bytes(b ^ 0x7E7E7E7Eu) >> 1);
+    const std::uint32_t kept = nonzero_bytes(a) | nonzero_bytes(b) >> 1;
+    if (kept == 0xC0C0C0C0u) return;  // nearly always
+    const std::uint32_t inputs =
+        nonzero_halves(x.x) | nonzero_halves(x.y) >> 1 | nonzero_halves(x.z) >> 2 | nonzero_halves(x.w) >> 3;
+    flushed += __popc(inputs) - __popc(kept);
+  }
+  /// The top bit of each byte (of up to 0x7F) that is not zero, or of each half.
+  static __device__ __forceinline__ std::uint32_t nonzero_bytes(std::uint32_t v) {
+    return (v + 0x7F7F7F7Fu) & 0x80808080u;
+  }
+  static __device__ __forceinline__ std::uint32_t nonzero_halves(std::uint32_t v) {
+    return ((v & 0x7FFF7FFFu) + 0x7FFF7FFFu) & 0x80008000u;
   }
   /// One atomic a block and counter.
   __device__ void publish(QuantizeStats* stats) const {
@@ -63,7 +66,7 @@ __global__ __launch_bounds__(256) void quantize_rows(const QuantizeArgs a, unsig
 
 // ---- both orientations --------------------------------------------------------------------------------------------
 template <bool with_stats>
-__global__ __launch_bounds__(256, 2) void quantize_both(const QuantizeArgs a, unsigned col_blocks) {
+__global__ __launch_bounds__(256, 3) void quantize_both(const QuantizeArgs a, unsigned col_blocks) {
   __shared__ TileScratch scratch;
   const TilePlace at(blockIdx.x, col_blocks, a.rows, a.cols);
   uint4 v[8];

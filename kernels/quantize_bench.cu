@@ -73,21 +73,30 @@ Outcome check_weights(Random& random) {
 
 void activation_row(std::int64_t rows, std::int64_t cols, bool transpose, bool stats, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
-  Array<Bf16> x(n);
-  fill_bf16(x, n, 1.0F, 1, nullptr);
-  Array<E4m3> q(n), q_t(transpose ? n : 0);
-  Array<float> scales(n / 128), scales_t(n / 128);
+  const double out = (1 + 4.0 / 128) * (transpose ? 2 : 1), bytes = static_cast<double>(n) * (2 + out);
+  const int sets = rotating_sets(bytes);
+  const std::size_t all = n * static_cast<std::size_t>(sets);
+  Array<Bf16> x(all);
+  fill_bf16(x, all, 1.0F, 1, nullptr);
+  Array<E4m3> q(all), q_t(transpose ? all : 0);
+  Array<float> scales(all / 128), scales_t(all / 128);
   Array<QuantizeStats> counted(1);
   counted.zero();
   QuantizeArgs a{.rows = rows, .cols = cols, .x = x, .q = q, .scales = scales, .scale_stride = rows};
   if (transpose) a.q_t = q_t, a.scales_t = scales_t;
   if (stats) a.stats = counted;
-  const double out = (1 + 4.0 / 128) * (transpose ? 2 : 1);
   layer.time({.shape = fields({"rows", "cols", "transpose"}, {rows, cols, transpose}),
               .out_dtype = "fp8_block",
               .impl = stats ? "railcast_stats" : "railcast",
-              .bytes = static_cast<double>(n) * (2 + out),
-              .run = [=](int, cudaStream_t stream) { quantize(a, {.stream = stream}); },
+              .bytes = bytes,
+              .run =
+                  [=](int set, cudaStream_t stream) {
+                    QuantizeArgs b = a;
+                    take_turn(b.x, set, n), take_turn(b.q, set, n), take_turn(b.scales, set, n / 128);
+                    take_turn(b.q_t, set, n), take_turn(b.scales_t, set, n / 128);
+                    quantize(b, {.stream = stream});
+                  },
+              .sets = sets,
               .must_of_copy = 0.92});
 }
 

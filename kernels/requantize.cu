@@ -1,57 +1,85 @@
 #include "kernels/requantize.hpp"
 
-#include "kernels/vector.cuh"
+#include "kernels/quantize_tile.cuh"
 
 namespace railcast::kernels {
 namespace {
 using namespace device;
 
-constexpr int kThreads = 256, kSide = 128, kPitch = kSide + 16;
+constexpr int kThreads = 256, kSide = 128, kWarps = kThreads / 32;
 
-struct Tile {
-  alignas(16) E4m3 code[kSide][kPitch];
-  float scale[kSide];
-  float amax[2][kSide];
+struct Scratch {
+  TransposedTile tile;
+  float amax[kWarps][kSide];
+  float scale[kSide];  ///< of each row
 };
 
-/// Rows first .. first + 7 of a column as floats.
-__device__ __forceinline__ void column8(const Tile& t, int first, int column, float (&x)[8]) {
-  uint2 packed{};
+/// Eight codes of a row as numbers.
+__device__ __forceinline__ void numbers(uint2 codes, float scale, float (&x)[8]) {
+  unpack8_e4m3(codes, x);
 #pragma unroll
-  for (int i = 0; i < 4; ++i) packed.x |= static_cast<std::uint32_t>(t.code[first + i][column]) << (8 * i);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) packed.y |= static_cast<std::uint32_t>(t.code[first + 4 + i][column]) << (8 * i);
-  unpack8_e4m3(packed, x);
-#pragma unroll
-  for (int i = 0; i < 8; ++i) x[i] *= t.scale[first + i];
+  for (int k = 0; k < 8; ++k) x[k] *= scale;
 }
 
-/// A 128x128 tile a block; a thread has half a column.
-__global__ __launch_bounds__(kThreads) void turn(const RequantizeArgs a) {
-  __shared__ Tile t;
-  const std::int64_t row0 = blockIdx.y * std::int64_t{kSide}, col0 = blockIdx.x * std::int64_t{kSide};
-  for (int i = threadIdx.x; i < kSide * kSide / 16; i += kThreads)
-    *reinterpret_cast<uint4*>(&t.code[i / 8][i % 8 * 16]) = load16(a.q + (row0 + i / 8) * a.cols + col0 + i % 8 * 16);
-  if (threadIdx.x < kSide) t.scale[threadIdx.x] = a.scales[blockIdx.x * a.scale_stride + row0 + threadIdx.x];
-  __syncthreads();
-  const int column = threadIdx.x % kSide, half = threadIdx.x / kSide;
-  float amax = 0;
-  for (int r = half * 64; r < half * 64 + 64; r += 8) {
-    float x[8];
-    column8(t, r, column, x);
+/// Largest magnitude of this thread's eight columns over the tile. Holds one barrier.
+__device__ __forceinline__ void column_amax(const uint2 (&codes)[8], const TilePlace& at, Scratch& t,
+                                            float (&amax)[8]) {
 #pragma unroll
-    for (int i = 0; i < 8; ++i) amax = fmaxf(amax, fabsf(x[i]));
+  for (int k = 0; k < 8; ++k) amax[k] = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    float x[8];
+    numbers(codes[i], t.scale[at.rg * 8 + i], x);
+#pragma unroll
+    for (int k = 0; k < 8; ++k) amax[k] = fmaxf(amax[k], fabsf(x[k]));
   }
-  t.amax[half][column] = amax;
+#pragma unroll
+  for (int k = 0; k < 8; ++k) amax[k] = fmaxf(amax[k], __shfl_xor_sync(full_warp, amax[k], 16));
+  auto* mine = reinterpret_cast<float4*>(&t.amax[threadIdx.x / 32][at.cg * 8]);
+  if (threadIdx.x % 32 < 16)
+    mine[0] = {amax[0], amax[1], amax[2], amax[3]}, mine[1] = {amax[4], amax[5], amax[6], amax[7]};
   __syncthreads();
-  const GroupScale scale = group_scale(fmaxf(t.amax[0][column], t.amax[1][column]), a.format);
-  if (half == 0) a.scales_t[blockIdx.y * a.cols + col0 + column] = scale.scale;
-  for (int r = half * 64; r < half * 64 + 64; r += 16) {
-    float low8[8], high8[8];
-    column8(t, r, column, low8), column8(t, r + 8, column, high8);
-    const uint2 low = pack8_e4m3(low8, scale.inverse), high = pack8_e4m3(high8, scale.inverse);
-    store16(a.q_t + (col0 + column) * a.rows + row0 + r, {low.x, low.y, high.x, high.y});
+#pragma unroll
+  for (int w = 0; w < kWarps; ++w) {
+    const auto* other = reinterpret_cast<const float4*>(&t.amax[w][at.cg * 8]);
+    const float4 a = other[0], b = other[1];
+    amax[0] = fmaxf(amax[0], a.x), amax[1] = fmaxf(amax[1], a.y), amax[2] = fmaxf(amax[2], a.z);
+    amax[3] = fmaxf(amax[3], a.w), amax[4] = fmaxf(amax[4], b.x), amax[5] = fmaxf(amax[5], b.y);
+    amax[6] = fmaxf(amax[6], b.z), amax[7] = fmaxf(amax[7], b.w);
   }
+}
+
+/// A 128x128 tile a block; a thread keeps eight rows of eight columns.
+__global__ __launch_bounds__(kThreads, 4) void turn(const RequantizeArgs a, unsigned col_blocks) {
+  __shared__ Scratch t;
+  const TilePlace at(blockIdx.x, col_blocks, a.rows, a.cols);
+  uint2 codes[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) codes[i] = __ldcs(reinterpret_cast<const uint2*>(a.q + at.element(i)));
+  if (threadIdx.x < kSide) t.scale[threadIdx.x] = a.scales[at.col0 / kSide * a.scale_stride + at.row0 + threadIdx.x];
+  __syncthreads();
+  float amax[8], inverse[8];
+  column_amax(codes, at, t, amax);
+  float* scales_t = a.scales_t + at.row0 / kSide * a.cols + at.col();
+#pragma unroll
+  for (int k = 0; k < 8; ++k) {
+    const GroupScale s = group_scale(amax[k], a.format);
+    inverse[k] = s.inverse;
+    if (at.rg == k) scales_t[k] = s.scale;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    float x[8];
+    numbers(codes[i], t.scale[at.rg * 8 + i], x);
+#pragma unroll
+    for (int k = 0; k < 8; ++k) x[k] *= inverse[k];
+    codes[i] = pack8_e4m3(x, 1.0F);
+  }
+  transpose8x8(codes);
+#pragma unroll
+  for (int k = 0; k < 8; ++k) t.tile.put(at.cg * 8 + k, at.rg, codes[k]);
+  __syncthreads();
+  t.tile.flush(a.q_t + at.col0 * a.rows + at.row0, a.rows);
 }
 
 }  // namespace
@@ -65,8 +93,8 @@ void requantize(const RequantizeArgs& a, const Launch& launch) {
           "q and q_t (aligned to 16 bytes), scales and scales_t");
   require(a.scale_stride >= a.rows, name, "a scale_stride of at least rows, got " + std::to_string(a.scale_stride));
   if (a.rows == 0) return;
-  const dim3 grid(static_cast<unsigned>(a.cols / kSide), static_cast<unsigned>(a.rows / kSide));
-  turn<<<grid, kThreads, 0, launch.stream>>>(a);
+  const auto col_blocks = static_cast<unsigned>(a.cols / kSide);
+  turn<<<col_blocks* static_cast<unsigned>(a.rows / kSide), kThreads, 0, launch.stream>>>(a, col_blocks);
   check_launch(name);
 }
 

@@ -29,16 +29,26 @@ Outcome check(Random& random) {
 
 void row(std::int64_t rows, std::int64_t cols, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
-  Array<E4m3> q(n), q_t(n);
-  Array<float> scales(n / 128), scales_t(n / 128);
-  fill_codes(q, n, 1, nullptr), fill_uniform(scales, n / 128, 0.005F, 0.02F, 2, nullptr);
+  const double bytes = static_cast<double>(n) * 2 * (1 + 4.0 / 128);
+  const int sets = rotating_sets(bytes);
+  const std::size_t all = n * static_cast<std::size_t>(sets);
+  Array<E4m3> q(all), q_t(all);
+  Array<float> scales(all / 128), scales_t(all / 128);
+  fill_codes(q, all, 1, nullptr), fill_uniform(scales, all / 128, 0.005F, 0.02F, 2, nullptr);
   const RequantizeArgs a{
       .rows = rows, .cols = cols, .q = q, .scales = scales, .scale_stride = rows, .q_t = q_t, .scales_t = scales_t};
   layer.time({.shape = fields({"rows", "cols"}, {rows, cols}),
               .dtype = "fp8_block",
               .out_dtype = "fp8_block",
-              .bytes = static_cast<double>(n) * 2 * (1 + 4.0 / 128),
-              .run = [=](int, cudaStream_t stream) { requantize(a, {.stream = stream}); }});
+              .bytes = bytes,
+              .run =
+                  [=](int set, cudaStream_t stream) {
+                    RequantizeArgs b = a;
+                    take_turn(b.q, set, n), take_turn(b.scales, set, n / 128);
+                    take_turn(b.q_t, set, n), take_turn(b.scales_t, set, n / 128);
+                    requantize(b, {.stream = stream});
+                  },
+              .sets = sets});
 }
 
 }  // namespace

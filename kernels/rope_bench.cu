@@ -49,7 +49,10 @@ void query_row(std::int64_t stride, Layer& layer) {
   std::vector<float> cosine, sine;
   angles(tokens, cols / 2, cosine, sine);
   Array<float> c(cosine), s(sine);
-  Array<Bf16> x(static_cast<std::size_t>(tokens * heads * stride));
+  const double bytes = static_cast<double>(tokens * heads * cols * 4 + tokens * cols * 4);
+  const int sets = rotating_sets(bytes);
+  const auto n = static_cast<std::size_t>(tokens * heads * stride);
+  Array<Bf16> x(n * static_cast<std::size_t>(sets));
   fill_bf16(x, x.size(), 1.0F, 1, nullptr);
   const RopeArgs a{.rows = tokens * heads,
                    .cols = cols,
@@ -60,8 +63,14 @@ void query_row(std::int64_t stride, Layer& layer) {
                    .sine = s};
   layer.time({.shape = fields({"rows", "cols"}, {a.rows, cols}),
               .impl = stride == cols ? "railcast" : "railcast_stride" + std::to_string(stride),
-              .bytes = static_cast<double>(a.rows * cols * 4 + tokens * cols * 4),
-              .run = [=](int, cudaStream_t stream) { rope(a, {.stream = stream}); }});
+              .bytes = bytes,
+              .run =
+                  [=](int set, cudaStream_t stream) {
+                    RopeArgs b = a;
+                    take_turn(b.x, set, n);
+                    rope(b, {.stream = stream});
+                  },
+              .sets = sets});
 }
 
 }  // namespace

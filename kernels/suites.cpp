@@ -36,6 +36,8 @@ void combine_tune_suite(Bench& bench);
 void low_latency_suite(Bench& bench);
 void requantize_suite(Bench& bench);
 void layer_v3_suite(Bench& bench);
+void nvlink_suite(Bench& bench);
+void nvlink_checks(Bench& bench);
 
 const std::vector<Suite>& suites() {
   static const std::vector<Suite> all = {
@@ -69,6 +71,8 @@ const std::vector<Suite>& suites() {
        layer_v3_suite},
       {"tune", "dispatch_tune", "dispatch by SMs and chunk (--tune dispatch)", dispatch_tune_suite},
       {"tune", "combine_tune", "combine by SMs and chunk (--tune combine)", combine_tune_suite},
+      {"nvlink", "nvlink", "dispatch and combine between this host's GPUs, plain peer copies, NCCL", nvlink_suite,
+       nvlink_checks},
       {"layer", "adamw", "optimiser, and the global norm", adamw_suite, adamw_suite},
   };
   return all;

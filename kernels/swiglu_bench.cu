@@ -92,30 +92,49 @@ Outcome check_backward(Random& random) {
 
 void forward_row(std::int64_t rows, std::int64_t cols, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
-  Array<Bf16> gate_up(2 * n);
-  fill_bf16(gate_up, 2 * n, 1.0F, 3, nullptr);
-  Array<float> weight(static_cast<std::size_t>(rows)), scales(n / 128);
+  const double bytes = static_cast<double>(n) * (5 + 4.0 / 128);
+  const int sets = rotating_sets(bytes);
+  const std::size_t all = n * static_cast<std::size_t>(sets);
+  Array<Bf16> gate_up(2 * all);
+  fill_bf16(gate_up, 2 * all, 1.0F, 3, nullptr);
+  Array<float> weight(static_cast<std::size_t>(rows)), scales(all / 128);
   fill_uniform(weight, weight.size(), -2.0F * 1, 2.0F * 1, 4, nullptr);
-  Array<E4m3> q(n);
+  Array<E4m3> q(all);
   const SwiGluArgs a{
       .rows = rows, .cols = cols, .gate_up = gate_up, .weight = weight, .q = q, .scales = scales, .scale_stride = rows};
   layer.time({.shape = fields({"rows", "cols", "backward", "quantize"}, {rows, cols, 0, 1}),
               .out_dtype = "fp8_block",
-              .bytes = static_cast<double>(n) * (5 + 4.0 / 128),
-              .run = [=](int, cudaStream_t stream) { swiglu(a, {.stream = stream}); },
+              .bytes = bytes,
+              .run =
+                  [=](int set, cudaStream_t stream) {
+                    SwiGluArgs b = a;
+                    take_turn(b.gate_up, set, 2 * n), take_turn(b.q, set, n), take_turn(b.scales, set, n / 128);
+                    swiglu(b, {.stream = stream});
+                  },
+              .sets = sets,
               .must_of_copy = 0.92});
 }
 
 void backward_row(std::int64_t rows, std::int64_t cols, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
-  Array<Bf16> x(2 * n), d_h(n);
-  fill_bf16(x, 2 * n, 1.0F, 5, nullptr), fill_bf16(d_h, n, 1.0F, 6, nullptr);
-  Array<E4m3> gate_up(2 * n), q(2 * n), q_t(2 * n), h_t(n);
+  const double bytes = static_cast<double>(n) * (4 + 5 + 7 * 4.0 / 128);
+  const int sets = rotating_sets(bytes);
+  const std::size_t all = n * static_cast<std::size_t>(sets);
+  Array<Bf16> x(2 * n), d_h(all);
+  fill_bf16(x, 2 * n, 1.0F, 5, nullptr), fill_bf16(d_h, all, 1.0F, 6, nullptr);
+  Array<E4m3> gate_up(2 * all), q(2 * all), q_t(2 * all), h_t(all);
   Array<float> scales(2 * n / 128), weight(static_cast<std::size_t>(rows)), q_s(2 * n / 128), q_t_s(2 * n / 128),
       h_t_s(n / 128);
   Array<float> d_weight(static_cast<std::size_t>(rows)), parts(n / 128);
   fill_uniform(weight, weight.size(), -2.0F * 1, 2.0F * 1, 7, nullptr);
-  quantize({.rows = rows, .cols = 2 * cols, .x = x, .q = gate_up, .scales = scales, .scale_stride = rows}, {});
+  for (int set = 0; set < sets; ++set)
+    quantize({.rows = rows,
+              .cols = 2 * cols,
+              .x = x,
+              .q = gate_up + static_cast<std::size_t>(set) * 2 * n,
+              .scales = scales,
+              .scale_stride = rows},
+             {});
   const SwiGluBackwardArgs a{.rows = rows,
                              .cols = cols,
                              .gate_up = gate_up,
@@ -134,8 +153,15 @@ void backward_row(std::int64_t rows, std::int64_t cols, Layer& layer) {
   layer.time({.shape = fields({"rows", "cols", "backward", "quantize"}, {rows, cols, 1, 1}),
               .dtype = "fp8_block",
               .out_dtype = "fp8_block",
-              .bytes = static_cast<double>(n) * (4 + 5 + 7 * 4.0 / 128),
-              .run = [=](int, cudaStream_t stream) { swiglu_backward(a, {.stream = stream}); }});
+              .bytes = bytes,
+              .run =
+                  [=](int set, cudaStream_t stream) {
+                    SwiGluBackwardArgs b = a;
+                    take_turn(b.gate_up, set, 2 * n), take_turn(b.d_h, set, n), take_turn(b.d_q, set, 2 * n);
+                    take_turn(b.d_q_t, set, 2 * n), take_turn(b.h_q_t, set, n);
+                    swiglu_backward(b, {.stream = stream});
+                  },
+              .sets = sets});
 }
 
 }  // namespace

@@ -1,0 +1,171 @@
+#include "kernels/nccl.hpp"
+
+#include <dlfcn.h>
+
+#include "kernels/error.hpp"
+#include "kernels/exchange_memory.hpp"
+
+namespace railcast::kernels {
+namespace {
+
+// NCCL's ABI, stable since 2.0: ncclResult_t and the enumerations are ints.
+constexpr int kBf16 = 9, kInt8 = 0, kSum = 0, kSymmetric = 1, kLeastForWindows = 22800;
+
+struct Library {
+  void* handle = nullptr;
+  const char* (*error)(int) = nullptr;
+  int (*version)(int*) = nullptr;
+  int (*init_all)(void**, int, const int*) = nullptr;
+  int (*destroy)(void*) = nullptr;
+  int (*group_start)() = nullptr;
+  int (*group_end)() = nullptr;
+  int (*all_reduce)(const void*, void*, std::size_t, int, int, void*, cudaStream_t) = nullptr;
+  int (*all_gather)(const void*, void*, std::size_t, int, void*, cudaStream_t) = nullptr;
+  int (*reduce_scatter)(const void*, void*, std::size_t, int, int, void*, cudaStream_t) = nullptr;
+  int (*send)(const void*, std::size_t, int, int, void*, cudaStream_t) = nullptr;
+  int (*receive)(void*, std::size_t, int, int, void*, cudaStream_t) = nullptr;
+  // 2.27 and later; null before
+  int (*allocate)(void**, std::size_t) = nullptr;
+  int (*free)(void*) = nullptr;
+  int (*window_register)(void*, void*, std::size_t, void**, int) = nullptr;
+  int (*window_deregister)(void*, void*) = nullptr;
+  int (*peer_pointer)(void*, std::size_t, int, void**) = nullptr;  ///< 2.29 and later
+
+  template <typename F>
+  bool find(F& f, const char* name) {
+    f = reinterpret_cast<F>(dlsym(handle, name));
+    return f != nullptr;
+  }
+  bool open() {
+    for (const char* name : {"libnccl.so.2", "libnccl.so"})
+      if (handle == nullptr) handle = dlopen(name, RTLD_NOW);
+    if (handle == nullptr) return false;
+    find(allocate, "ncclMemAlloc"), find(free, "ncclMemFree");
+    find(window_register, "ncclCommWindowRegister"), find(window_deregister, "ncclCommWindowDeregister");
+    find(peer_pointer, "ncclGetPeerDevicePointer");
+    return find(error, "ncclGetErrorString") && find(version, "ncclGetVersion") && find(init_all, "ncclCommInitAll") &&
+           find(destroy, "ncclCommDestroy") && find(group_start, "ncclGroupStart") && find(group_end, "ncclGroupEnd") &&
+           find(all_reduce, "ncclAllReduce") && find(all_gather, "ncclAllGather") &&
+           find(reduce_scatter, "ncclReduceScatter") && find(send, "ncclSend") && find(receive, "ncclRecv");
+  }
+};
+
+Library& library() {
+  static Library lib;
+  static const bool ok = lib.open();
+  if (!ok)
+    throw KernelError(Fault::device,
+                      "no libnccl.so.2 that can be opened; put its folder into LD_LIBRARY_PATH to measure NCCL");
+  return lib;
+}
+
+void throw_unless_nccl(int status, const char* what) {
+  if (status != 0) throw KernelError(Fault::device, std::string("NCCL: ") + what + ": " + library().error(status));
+}
+
+int version_code() {
+  int code = 0;
+  throw_unless_nccl(library().version(&code), "asking for the version");
+  return code;
+}
+
+}  // namespace
+
+const char* name_of(Collective collective) {
+  switch (collective) {
+    case Collective::all_reduce:
+      return "all_reduce";
+    case Collective::all_gather:
+      return "all_gather";
+    case Collective::reduce_scatter:
+      return "reduce_scatter";
+    case Collective::all_to_all:
+      return "all_to_all";
+  }
+  return "";
+}
+
+NcclGroup::NcclGroup(const std::vector<int>& gpus) : gpus_(gpus), comms_(gpus.size()) {
+  throw_unless_nccl(library().init_all(comms_.data(), static_cast<int>(gpus.size()), gpus.data()),
+                    "making a communicator");
+}
+
+NcclGroup::~NcclGroup() {
+  const Library& lib = library();
+  for (std::size_t r = 0; r < windows_.size(); ++r) {
+    lib.window_deregister(comms_[r], windows_[r].handle);
+    lib.free(windows_[r].memory);
+  }
+  for (void* comm : comms_) lib.destroy(comm);
+}
+
+std::string NcclGroup::version() {
+  const int code = version_code();
+  return std::to_string(code / 10000) + "." + std::to_string(code / 100 % 100) + "." + std::to_string(code % 100);
+}
+
+void NcclGroup::run(Collective collective, std::size_t bytes, const std::vector<const void*>& from,
+                    const std::vector<void*>& to, const std::vector<cudaStream_t>& streams) const {
+  const Library& lib = library();
+  const std::size_t ranks = comms_.size(), all = bytes / 2, part = all / ranks;
+  throw_unless_nccl(lib.group_start(), "starting a group");
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const auto send_receive = [&] {
+      int status = 0;
+      for (std::size_t p = 0; p < ranks && status == 0; ++p) {
+        const std::size_t at = p * part * 2;
+        status =
+            lib.send(static_cast<const char*>(from[r]) + at, part, kBf16, static_cast<int>(p), comms_[r], streams[r]);
+        if (status == 0)
+          status = lib.receive(static_cast<char*>(to[r]) + at, part, kBf16, static_cast<int>(p), comms_[r], streams[r]);
+      }
+      return status;
+    };
+    const int status =
+        collective == Collective::all_reduce   ? lib.all_reduce(from[r], to[r], all, kBf16, kSum, comms_[r], streams[r])
+        : collective == Collective::all_gather ? lib.all_gather(from[r], to[r], part, kBf16, comms_[r], streams[r])
+        : collective == Collective::reduce_scatter
+            ? lib.reduce_scatter(from[r], to[r], part, kBf16, kSum, comms_[r], streams[r])
+            : send_receive();
+    throw_unless_nccl(status, name_of(collective));
+  }
+  throw_unless_nccl(lib.group_end(), name_of(collective));
+}
+
+std::vector<std::vector<char*>> NcclGroup::symmetric_windows(std::size_t bytes) {
+  const Library& lib = library();
+  if (version_code() < kLeastForWindows || lib.window_register == nullptr || lib.allocate == nullptr)
+    throw KernelError(Fault::device,
+                      "symmetric windows need NCCL 2.28 or later, found " + version() + "; use peer access instead");
+  if (lib.peer_pointer == nullptr)
+    throw KernelError(Fault::device, "NCCL " + version() +
+                                         " has no ncclGetPeerDevicePointer (2.29 and later): a host cannot learn where "
+                                         "the windows lie; use peer access instead");
+  const std::size_t ranks = comms_.size();
+  windows_.resize(ranks);
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const OnDevice here(gpus_[r]);
+    throw_unless_nccl(lib.allocate(&windows_[r].memory, bytes), "allocating a window");
+    throw_unless(cudaMemset(windows_[r].memory, 0, bytes), "clearing a window");
+    throw_unless(cudaDeviceSynchronize(), "clearing a window");
+  }
+  throw_unless_nccl(lib.group_start(), "starting a group");
+  for (std::size_t r = 0; r < ranks; ++r)
+    throw_unless_nccl(lib.window_register(comms_[r], windows_[r].memory, bytes, &windows_[r].handle, kSymmetric),
+                      "registering a window");
+  throw_unless_nccl(lib.group_end(), "registering windows");
+  std::vector<std::vector<char*>> seen(ranks, std::vector<char*>(ranks));
+  for (std::size_t r = 0; r < ranks; ++r)
+    for (std::size_t p = 0; p < ranks; ++p) {
+      const OnDevice here(gpus_[r]);
+      void* at = nullptr;
+      throw_unless_nccl(lib.peer_pointer(windows_[r].handle, 0, static_cast<int>(p), &at), "asking for a window");
+      if (at == nullptr)
+        throw KernelError(Fault::device, "rank " + std::to_string(p) + " is not load/store accessible from rank " +
+                                             std::to_string(r) + "; ranks must lie in one NVLink domain");
+      seen[r][p] = static_cast<char*>(at);
+    }
+  return seen;
+}
+
+}  // namespace railcast::kernels

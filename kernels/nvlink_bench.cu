@@ -1,0 +1,375 @@
+// Dispatch and combine between GPUs of this host (--suite nvlink), beside plain peer copies on the same links and
+// NCCL's collectives: exchange_peers.csv, low_latency_peers.csv, peer_copy.csv and nccl.csv. Times are the slowest
+// GPU's.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+
+#include "kernels/copy.hpp"
+#include "kernels/error.hpp"
+#include "kernels/exchange_bench.hpp"
+#include "kernels/low_latency_bench.hpp"
+#include "kernels/nccl.hpp"
+#include "kernels/rank_groups.hpp"
+
+namespace railcast::kernels::layer {
+namespace {
+
+constexpr int kWarm = 5;
+
+/// Events on every GPU's stream around the steps of some repetitions.
+class Steps {
+ public:
+  Steps(const RankGroups& groups, int repetitions, int steps) : groups_(groups), steps_(steps) {
+    for (const RankGroups::Group& g : groups.groups()) {
+      const OnDevice here(g.gpu);
+      events_.emplace_back(static_cast<std::size_t>(repetitions * (steps + 1)));
+      for (cudaEvent_t& e : events_.back()) throw_unless(cudaEventCreate(&e), "creating an event");
+    }
+  }
+  ~Steps() {
+    for (auto& events : events_)
+      for (cudaEvent_t e : events) cudaEventDestroy(e);
+  }
+  Steps(const Steps&) = delete;
+  Steps& operator=(const Steps&) = delete;
+
+  /// `flags`: cudaEventRecordExternal inside a graph.
+  void record(std::size_t group, int repetition, int edge, unsigned flags = cudaEventRecordDefault) {
+    throw_unless(cudaEventRecordWithFlags(at(group, repetition, edge), groups_.groups()[group].stream, flags),
+                 "recording an event");
+  }
+  /// The slowest GPU's time from one edge to the other.
+  double us(int repetition, int from, int to) const {
+    double most = 0;
+    for (std::size_t g = 0; g < events_.size(); ++g) {
+      const OnDevice here(groups_.groups()[g].gpu);
+      float ms = 0;
+      throw_unless(cudaEventSynchronize(at(g, repetition, to)), "running an exchange");
+      throw_unless(cudaEventElapsedTime(&ms, at(g, repetition, from), at(g, repetition, to)), "reading an event");
+      most = std::max(most, ms * 1e3);
+    }
+    return most;
+  }
+
+ private:
+  cudaEvent_t at(std::size_t group, int repetition, int edge) const {
+    return events_[group][static_cast<std::size_t>(repetition * (steps_ + 1) + edge)];
+  }
+  const RankGroups& groups_;
+  int steps_;
+  std::vector<std::vector<cudaEvent_t>> events_;
+};
+
+/// p10, p50, p90 and their number.
+Fields summary(std::vector<double> us) {
+  std::sort(us.begin(), us.end());
+  const auto at = [&](double q) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3f",
+                  us[static_cast<std::size_t>(q * static_cast<double>(us.size() - 1) + 0.5)]);
+    return std::string(text);
+  };
+  return {{"p10_us", at(0.1)}, {"p50_us", at(0.5)}, {"p90_us", at(0.9)}, {"samples", std::to_string(us.size())}};
+}
+std::string rate(double bytes, const Fields& times) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", bytes / std::stod(times[1].second) / 1e3);
+  return text;
+}
+
+// ---- dispatch and combine ----
+
+/// The inputs and outputs of each GPU's ranks in its own memory.
+class PeerExchange {
+ public:
+  PeerExchange(int ranks, std::int64_t tokens, const std::vector<int>& gpus)
+      : exchange(v3_exchange(ranks, tokens)), groups(ranks, window_of(exchange.shape).bytes, gpus) {
+    for (const RankGroups::Group& g : groups.groups()) {
+      const OnDevice here(g.gpu);
+      sides.push_back(std::make_unique<OnGpu>(exchange, g.peers));
+      OnGpu& side = *sides.back();
+      fill_codes(side.x, side.x.size(), 1, nullptr);
+      fill_uniform(side.scales, side.scales.size(), 0.005F, 0.02F, 2, nullptr);
+      for (int r = g.peers.first; r < g.peers.first + g.peers.local; ++r)
+        fill_bf16(g.peers.window[r] + window_of(exchange.shape).y,
+                  static_cast<std::size_t>(exchange.shape.rows() * exchange.shape.cols), 1.0F,
+                  static_cast<std::uint32_t>(r), nullptr);
+      for (int i = 0; i < g.peers.local; ++i) {
+        side.args.rank[i] = side.args.rank[g.peers.first + i], side.back.rank[i] = side.back.rank[g.peers.first + i];
+        side.back.rank[i].out_weights = nullptr;
+      }
+    }
+    groups.wait();
+    count_rows();
+  }
+  void count_rows() {
+    const auto rows = reference::dispatched(exchange.shape, exchange.chosen);
+    for (std::size_t d = 0; d < rows.size(); ++d)
+      for (const reference::Sent& sent : rows[d]) {
+        received += 1;
+        crossing += &groups.group_of(sent.rank) != &groups.group_of(static_cast<int>(d));
+      }
+    received /= static_cast<double>(groups.groups().size()), crossing /= static_cast<double>(groups.groups().size());
+  }
+  Exchange exchange;
+  RankGroups groups;
+  std::vector<std::unique_ptr<OnGpu>> sides;
+  double received = 0, crossing = 0;  ///< rows into a GPU's ranks; those of them from another GPU
+};
+
+struct Setting {
+  int sms;
+  std::int64_t chunk, back_chunk;
+};
+
+void write_step(Bench& bench, const PeerExchange& e, const char* kernel, std::int64_t chunk, int sms, double row_bytes,
+                const std::vector<double>& us) {
+  const ExchangeShape& s = e.exchange.shape;
+  Fields key =
+      fields({"ranks", "gpus", "tokens", "top_k", "cols", "chunk", "sms"},
+             {s.ranks, static_cast<std::int64_t>(e.groups.groups().size()), s.tokens, s.top_k, s.cols, chunk, sms});
+  key.insert(key.begin(), {"kernel", kernel}), key.emplace_back("impl", "railcast");
+  Fields values = summary(us);
+  values.emplace_back("received_gbps", rate(e.received * row_bytes, values));
+  values.emplace_back("nvlink_gbps", rate(e.crossing * row_bytes, values));
+  bench.write("exchange_peers", {key, values});
+}
+
+void time_exchange(Bench& bench, const PeerExchange& e, const Setting& setting) {
+  constexpr int repetitions = 30;
+  Steps steps(e.groups, repetitions, 3);
+  for (int i = 0; i < repetitions; ++i)
+    for (std::size_t g = 0; g < e.sides.size(); ++g) {
+      const RankGroups::Group& group = e.groups.groups()[g];
+      const OnDevice here(group.gpu);
+      DispatchArgs there = e.sides[g]->args;
+      CombineArgs back = e.sides[g]->back;
+      there.chunk = setting.chunk, back.chunk = setting.back_chunk;
+      const Launch launch{.stream = group.stream, .sms = setting.sms};
+      steps.record(g, i, 0);
+      dispatch_layout(there, launch);
+      steps.record(g, i, 1);
+      dispatch(there, launch);
+      steps.record(g, i, 2);
+      combine(back, launch);
+      steps.record(g, i, 3);
+    }
+  e.groups.check("exchange");
+  std::vector<double> us[3];
+  for (int i = kWarm; i < repetitions; ++i)
+    for (int step = 0; step < 3; ++step) us[step].push_back(steps.us(i, step, step + 1));
+  const ExchangeShape& s = e.exchange.shape;
+  write_step(bench, e, "layout", 0, setting.sms, 4.0 * s.top_k, us[0]);
+  write_step(bench, e, "dispatch", setting.chunk, setting.sms, static_cast<double>(s.row_bytes + 4 * s.groups), us[1]);
+  write_step(bench, e, "combine", setting.back_chunk, setting.sms, 2.0 * static_cast<double>(s.cols), us[2]);
+}
+
+// ---- low latency ----
+
+/// Each GPU's graph of repetitions; the GPUs wait for each other inside their kernels.
+class Graphs {
+ public:
+  Graphs(const RankGroups& groups, const std::function<void(std::size_t)>& record) : groups_(groups) {
+    for (std::size_t g = 0; g < groups.groups().size(); ++g) {
+      const RankGroups::Group& group = groups.groups()[g];
+      const OnDevice here(group.gpu);
+      cudaGraph_t graph = nullptr;
+      throw_unless(cudaStreamBeginCapture(group.stream, cudaStreamCaptureModeThreadLocal), "capturing a graph");
+      record(g);
+      throw_unless(cudaStreamEndCapture(group.stream, &graph), "capturing a graph");
+      exec_.emplace_back();
+      throw_unless(cudaGraphInstantiate(&exec_.back(), graph, 0), "instantiating a graph");
+      cudaGraphDestroy(graph);
+    }
+  }
+  ~Graphs() {
+    for (cudaGraphExec_t e : exec_) cudaGraphExecDestroy(e);
+  }
+  Graphs(const Graphs&) = delete;
+  Graphs& operator=(const Graphs&) = delete;
+  void launch() const {
+    for (std::size_t g = 0; g < exec_.size(); ++g) {
+      const OnDevice here(groups_.groups()[g].gpu);
+      throw_unless(cudaGraphLaunch(exec_[g], groups_.groups()[g].stream), "launching a graph");
+    }
+  }
+
+ private:
+  const RankGroups& groups_;
+  std::vector<cudaGraphExec_t> exec_;
+};
+
+void time_low_latency(Bench& bench, int ranks, std::int64_t tokens, const std::vector<int>& gpus) {
+  constexpr int repetitions = 20, replays = 6;
+  Decode d;
+  d.shape = {.ranks = ranks, .tokens = tokens, .experts = 256, .top_k = 8, .cols = 7168};
+  const RankGroups groups(ranks, low_latency_window(d.shape).bytes, gpus);
+  for (int r = 0; r < ranks; ++r) {
+    const OnDevice here(groups.group_of(r).gpu);  // its arrays lie there
+    add_v3_rank(d, static_cast<std::uint32_t>(r));
+  }
+  d.args.shape = d.shape;
+  groups.wait();
+  Steps steps(groups, repetitions, 2);
+  std::vector<LowLatencyArgs> parts;
+  groups.each(d.args, [&](const LowLatencyArgs& part, const RankGroups::Group&) { parts.push_back(part); });
+  const Graphs graphs(groups, [&](std::size_t g) {
+    const Launch launch{.stream = groups.groups()[g].stream};
+    for (int i = 0; i < repetitions; ++i) {
+      parts[g].buffer = i % 2;
+      steps.record(g, i, 0, cudaEventRecordExternal);
+      dispatch_low_latency(parts[g], launch), dispatch_low_latency_receive(parts[g], launch);
+      steps.record(g, i, 1, cudaEventRecordExternal);
+      combine_low_latency(parts[g], launch), combine_low_latency_receive(parts[g], launch);
+      steps.record(g, i, 2, cudaEventRecordExternal);
+    }
+  });
+  std::vector<double> us[2];
+  for (int replay = 0; replay < replays; ++replay) {
+    graphs.launch();
+    groups.check("low_latency");
+    for (int i = kWarm; i < repetitions && replay > 0; ++i)
+      for (int step = 0; step < 2; ++step) us[step].push_back(steps.us(i, step, step + 1));
+  }
+  for (int step = 0; step < 2; ++step) {
+    Fields key = fields({"ranks", "gpus", "tokens", "top_k", "cols"},
+                        {ranks, static_cast<std::int64_t>(gpus.size()), tokens, 8, 7168});
+    key.insert(key.begin(), {"kernel", step == 0 ? "dispatch" : "combine"}), key.emplace_back("impl", "railcast");
+    Fields values = summary(us[step]);
+    const double rows = static_cast<double>(ranks * tokens * 8) / static_cast<double>(gpus.size());
+    values.emplace_back("received_gbps", rate(rows * (step == 0 ? 7392 : 14336), values));
+    bench.write("low_latency_peers", {key, values});
+  }
+}
+
+// ---- plain copies, every GPU to (or from) its neighbour at once ----
+
+void time_copies(Bench& bench, const std::vector<int>& gpus) {
+  constexpr int repetitions = 25;
+  constexpr std::size_t bytes = std::size_t{32768} * kCopyRow;
+  const RankGroups groups(static_cast<int>(gpus.size()), static_cast<std::int64_t>(2 * bytes), gpus);
+  const auto measure = [&](const std::string& impl, int sms, const auto& copy) {
+    Steps steps(groups, repetitions, 1);
+    for (int i = 0; i < repetitions; ++i)
+      for (std::size_t g = 0; g < gpus.size(); ++g) {
+        const RankGroups::Group& group = groups.groups()[g];
+        const OnDevice here(group.gpu);
+        steps.record(g, i, 0);
+        copy(group.peers.window[g], group.peers.window[(g + 1) % gpus.size()], group.stream);
+        steps.record(g, i, 1);
+      }
+    groups.wait();
+    std::vector<double> us;
+    for (int i = kWarm; i < repetitions; ++i) us.push_back(steps.us(i, 0, 1));
+    Fields key = fields({"gpus", "bytes", "sms"},
+                        {static_cast<std::int64_t>(gpus.size()), static_cast<std::int64_t>(bytes), sms});
+    key.emplace_back("impl", impl);
+    Fields values = summary(us);
+    values.emplace_back("gbps", rate(static_cast<double>(bytes), values));
+    bench.write("peer_copy", {key, values});
+  };
+  measure("memcpy", 0, [&](char* mine, char* other, cudaStream_t s) {
+    throw_unless(cudaMemcpyAsync(other + bytes, mine, bytes, cudaMemcpyDeviceToDevice, s), "copying to a peer");
+  });
+  for (const int sms : {4, 8, 12, 16, 20, 24, 32, 64, 132}) {
+    measure("write", sms,
+            [&](char* mine, char* other, cudaStream_t s) { copy_on(other + bytes, mine, bytes, sms, 2, s); });
+    measure("read", sms,
+            [&](char* mine, char* other, cudaStream_t s) { copy_on(mine + bytes, other, bytes, sms, 2, s); });
+  }
+}
+
+// ---- NCCL ----
+
+/// Bytes that a rank sends at least, over the collective's size: the bus bandwidth's factor.
+double bus_factor(Collective c, double ranks) { return (c == Collective::all_reduce ? 2 : 1) * (ranks - 1) / ranks; }
+
+void time_collectives(Bench& bench, const std::vector<int>& gpus) {
+  const NcclGroup nccl(gpus);
+  constexpr std::size_t most = std::size_t{1} << 30;
+  const RankGroups groups(static_cast<int>(gpus.size()), static_cast<std::int64_t>(2 * most), gpus);
+  std::vector<const void*> from;
+  std::vector<void*> to;
+  std::vector<cudaStream_t> streams;
+  for (std::size_t g = 0; g < gpus.size(); ++g) {
+    const RankGroups::Group& group = groups.groups()[g];
+    from.push_back(group.peers.window[g]), to.push_back(group.peers.window[g] + most), streams.push_back(group.stream);
+  }
+  for (const Collective c :
+       {Collective::all_to_all, Collective::all_gather, Collective::reduce_scatter, Collective::all_reduce})
+    for (std::size_t bytes = 1024; bytes <= most; bytes *= 4) {
+      const int repetitions = bytes > (std::size_t{64} << 20) ? 15 : 40;
+      Steps steps(groups, repetitions, 1);
+      for (int i = 0; i < repetitions; ++i) {
+        for (std::size_t g = 0; g < gpus.size(); ++g) steps.record(g, i, 0);
+        nccl.run(c, bytes, from, to, streams);
+        for (std::size_t g = 0; g < gpus.size(); ++g) steps.record(g, i, 1);
+      }
+      groups.wait();
+      std::vector<double> us;
+      for (int i = kWarm; i < repetitions; ++i) us.push_back(steps.us(i, 0, 1));
+      Fields key =
+          fields({"gpus", "bytes"}, {static_cast<std::int64_t>(gpus.size()), static_cast<std::int64_t>(bytes)});
+      key.insert(key.begin(), {"collective", name_of(c)}), key.emplace_back("impl", "NCCL-" + NcclGroup::version());
+      Fields values = summary(us);
+      values.emplace_back("bus_gbps",
+                          rate(static_cast<double>(bytes) * bus_factor(c, static_cast<double>(gpus.size())), values));
+      bench.write("nccl", {key, values});
+    }
+}
+
+}  // namespace
+}  // namespace railcast::kernels::layer
+
+namespace railcast::kernels {
+
+void nvlink_checks(Bench& bench) {
+  using namespace layer;
+  const std::vector<int> gpus = all_gpus();
+  Layer layer(bench, "nvlink");
+  const auto check_ways = [&](RankGroups::Way way, const std::string& name) {
+    layer.check("dispatch, " + name, [&](Random& random) { return check_dispatch(random, gpus, way); });
+    layer.check("combine, " + name, [&](Random& random) { return check_combine(random, gpus, way); });
+    layer.check("low latency, " + name, [&](Random& random) { return check_low_latency(random, gpus, way); });
+  };
+  check_ways(RankGroups::Way::peer_access, "peer access");
+  try {
+    NcclGroup(gpus).symmetric_windows(1 << 20);
+  } catch (const KernelError& none) {
+    std::printf("NCCL windows not checked: %s\n", none.what());
+    return;
+  }
+  check_ways(RankGroups::Way::nccl_windows, "NCCL windows");
+}
+
+/// Ranks: one a GPU, and eight (several a GPU, as many experts each as at expert-parallel 8).
+void nvlink_suite(Bench& bench) {
+  using namespace layer;
+  const std::vector<int> gpus = all_gpus();
+  const auto count = static_cast<int>(gpus.size());
+  if (count < 2) {
+    std::printf("nvlink: one GPU here, nothing to measure between\n");
+    return;
+  }
+  time_copies(bench, gpus);
+  std::vector<int> rank_counts = {count};
+  if (count < 8) rank_counts.push_back(8);
+  for (const int ranks : rank_counts) {
+    const PeerExchange exchange(ranks, 4096, gpus);
+    for (const int sms : {8, 12, 16, 20, 24, 32}) time_exchange(bench, exchange, {sms, 128, 3584});
+    for (const int sms : {16, 24})
+      for (const std::int64_t chunk : {32, 64, 256})
+        time_exchange(bench, exchange, {sms, chunk, chunk == 32 ? 1024 : chunk == 64 ? 7168 : 14336});
+  }
+  for (const int ranks : rank_counts)
+    for (const std::int64_t tokens : {1, 8, 32, 64, 128}) time_low_latency(bench, ranks, tokens, gpus);
+  try {
+    time_collectives(bench, gpus);
+  } catch (const KernelError& error) {
+    std::printf("NCCL not measured: %s\n", error.what());
+  }
+}
+
+}  // namespace railcast::kernels
