@@ -10,9 +10,9 @@ namespace {
 using namespace device;
 
 // A warp adds up pieces of a token's rows that asynchronous loads put into its ring in shared memory: a stage is being
-// added while two are on their way. Each lane loads, and later reads, its own 16 bytes of every 512, so that nothing
+// added while the next is on its way. Each lane loads, and later reads, its own 16 bytes of every 512, so that nothing
 // waits for other lanes. (Bulk copies cost an SM some 80 cycles each, too many for pieces of rows.)
-constexpr int kWarps = 16, kStages = 3, kSlots = 8, kHalves = kMostRanks / 32;
+constexpr int kWarps = 12, kStages = 2, kSlots = 16, kHalves = kMostRanks / 32;
 constexpr int kSlotBytes = 512, kStageBytes = kSlots * kSlotBytes;
 
 struct Work {
@@ -180,23 +180,26 @@ __device__ __forceinline__ void store(const Stage& stage, float (&sum)[wide][8])
 template <int wide>
 __device__ __forceinline__ void add_all(const Work& w, const int* base, unsigned char* ring, int warp) {
   Loader<wide> loader(w, base, ring, warp);
-  Stage now = loader.load(0), next = loader.load(1);
+  Stage now = loader.load(0);
   float sum[wide][8] = {};
-  static_assert(kStages == 3);
-  for (int stage = 0; now.rows >= 0; stage = stage == 2 ? 0 : stage + 1) {
-    const Stage later = loader.load(stage == 0 ? 2 : stage - 1);
-    asm volatile("cp.async.wait_group %0;" ::"n"(kStages - 1) : "memory");
+  static_assert(kStages == 2);
+  for (int stage = 0; now.rows >= 0; stage ^= 1) {
+    const Stage next = loader.load(stage ^ 1);
+    asm volatile("cp.async.wait_group 1;" ::: "memory");
     const unsigned char* mine = ring + stage * kStageBytes + threadIdx.x % 32 * 16;
 #pragma unroll
-    for (int i = 0; i < kSlots; ++i) {
-      if (i / wide >= now.rows) break;
-      float x[8];
-      unpack8(*reinterpret_cast<const uint4*>(mine + i * kSlotBytes), x);
+    for (int i = 0; i < kSlots / wide; ++i) {
+      if (i >= now.rows) break;
 #pragma unroll
-      for (int k = 0; k < 8; ++k) sum[i % wide][k] += x[k];
+      for (int j = 0; j < wide; ++j) {
+        float x[8];
+        unpack8(*reinterpret_cast<const uint4*>(mine + (i * wide + j) * kSlotBytes), x);
+#pragma unroll
+        for (int k = 0; k < 8; ++k) sum[j][k] += x[k];
+      }
     }
     if (now.last) store(now, sum);
-    now = next, next = later;
+    now = next;
   }
 }
 
@@ -265,7 +268,7 @@ void combine(const CombineArgs& a, const Launch& launch) {
   require(a.peers.local * a.shape.tokens * ((a.shape.cols * 2 + a.chunk - 1) / a.chunk) < 1LL << 31, name,
           "a chunk that cuts all rows into fewer than 2^31 parts");
   const int rows = std::min(a.shape.ranks, a.shape.top_k);
-  const auto kernel = rows <= 2 ? add_rows<4> : rows <= 4 ? add_rows<2> : add_rows<1>;
+  const auto kernel = rows <= 2 ? add_rows<8> : rows <= 4 ? add_rows<4> : add_rows<2>;
   launch_on_sms(kernel, w, launch.sms > 0 ? launch.sms : 24, kWarps * 32,
                 kWarps * kStages * kStageBytes + a.peers.local * a.shape.ranks * 4, launch.stream, name);
 }

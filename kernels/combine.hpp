@@ -18,7 +18,7 @@ struct CombineArgs {
   ExchangeShape shape;
   Peers peers;
   CombineRank rank[kMostRanks];  ///< [i]: rank peers.first + i
-  std::int64_t chunk = 3584;     ///< bytes of a row that a warp adds up before it goes on, a multiple of 16
+  std::int64_t chunk = 14336;    ///< bytes of a row that a warp adds up before it goes on, a multiple of 16
   double timeout_s = 10;         ///< then throw_if_late names the rank that was not there
 };
 /// `launch.sms`: blocks in all, 0: 24.

@@ -358,10 +358,10 @@ void nvlink_suite(Bench& bench) {
   if (count < 8) rank_counts.push_back(8);
   for (const int ranks : rank_counts) {
     const PeerExchange exchange(ranks, 4096, gpus);
-    for (const int sms : {8, 12, 16, 20, 24, 32}) time_exchange(bench, exchange, {sms, 128, 3584});
+    for (const int sms : {8, 12, 16, 20, 24, 32}) time_exchange(bench, exchange, {sms, 128, 14336});
     for (const int sms : {16, 24})
       for (const std::int64_t chunk : {32, 64, 256})
-        time_exchange(bench, exchange, {sms, chunk, chunk == 32 ? 1024 : chunk == 64 ? 7168 : 14336});
+        time_exchange(bench, exchange, {sms, chunk, chunk == 32 ? 1024 : chunk == 64 ? 3584 : 7168});
   }
   for (const int ranks : rank_counts)
     for (const std::int64_t tokens : {1, 8, 32, 64, 128}) time_low_latency(bench, ranks, tokens, gpus);
