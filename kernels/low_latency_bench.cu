@@ -200,6 +200,8 @@ void low_latency_suite(Bench& bench) {
   there.check("and combine",
               [](Random& random) { return check_low_latency(random, {0}, RankGroups::Way::peer_access); }),
       there.check("late rank", check_late);
+  back.check("after dispatch",
+             [](Random& random) { return check_low_latency(random, {0}, RankGroups::Way::peer_access); });
   if (!there.timing()) return;
   Decode d;
   d.shape = {.ranks = 8, .tokens = 128, .experts = 256, .top_k = 8, .cols = 7168};

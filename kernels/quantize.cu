@@ -71,7 +71,7 @@ __global__ __launch_bounds__(256, 3) void quantize_both(const QuantizeArgs a, un
   const TilePlace at(blockIdx.x, col_blocks, a.rows, a.cols);
   uint4 v[8];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) v[i] = load16_wide(a.x + at.element(i));
+  for (int i = 0; i < 8; ++i) v[i] = load16(a.x + at.element(i));
   if (with_stats) {
     Tally tally;
     quantize_tile_rows(v, at, a.q, a.scales, a.scale_stride, a.format, [&tally](uint4 x, uint2 c) { tally.add(x, c); });

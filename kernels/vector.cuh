@@ -21,14 +21,6 @@ __device__ __forceinline__ uint4 load16(const void* p) {
                : "l"(p));
   return v;
 }
-/// The same, where the 256 bytes around are wanted too.
-__device__ __forceinline__ uint4 load16_wide(const void* p) {
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(p));
-  return v;
-}
 __device__ __forceinline__ void store16(void* p, uint4 v) { __stcs(static_cast<uint4*>(p), v); }
 __device__ __forceinline__ void store8(void* p, uint2 v) { __stcs(static_cast<uint2*>(p), v); }
 
