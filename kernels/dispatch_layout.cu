@@ -98,8 +98,7 @@ __device__ void tell(const DispatchArgs& a, int rank, const Counts& c) {
   for (int i = threadIdx.x; i < ranks * ranks; i += kThreads)
     sync_of(a.peers, i / ranks)->counts[epoch % 2][rank][i % ranks] = c.total[i % ranks];
   if (threadIdx.x < kMostRanks) own->arrived[threadIdx.x] = 0;
-  __threadfence_system();
-  __syncthreads();
+  __syncthreads();  // a release is cumulative: it is behind the other threads' counts too
   if (threadIdx.x < static_cast<unsigned>(ranks))
     store_release(&sync_of(a.peers, static_cast<int>(threadIdx.x))->counted[rank], epoch);
   if (threadIdx.x == 0) own->epoch = epoch;

@@ -53,8 +53,7 @@ __device__ void publish(const Work& w, int* counts) {
     __syncwarp();
     for (int d = 0; d < s.ranks; ++d)
       for (int e = lane; e < s.experts; e += 32) channel_of(w, d).counts[epoch % 2][rank][e] = counts[e];
-    __threadfence_system();
-    __syncwarp();
+    __syncwarp();  // a release is cumulative: it is behind the other lanes' counts too
     for (int d = lane; d < s.ranks; d += 32) store_release(&channel_of(w, d).counted[rank], epoch + 1);
   }
 }

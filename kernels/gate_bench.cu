@@ -184,7 +184,7 @@ void gate_suite(Bench& bench) {
   layer.check("forward", check_forward), layer.check("backward", check_backward), layer.check("bias", check_bias);
   if (!layer.timing()) return;
   for (const std::int64_t tokens : {4096, 8192, 32768}) gate_row(tokens, true, layer);
-  gate_row(8192, false, layer), backward_row(8192, layer);
+  gate_row(8192, false, layer), backward_row(8192, layer), backward_row(4096, layer);
 }
 
 }  // namespace railcast::kernels

@@ -1,9 +1,8 @@
 #include "kernels/nccl.hpp"
 
-#include <dlfcn.h>
-
 #include "kernels/error.hpp"
 #include "kernels/exchange_memory.hpp"
+#include "kernels/library.hpp"
 
 namespace railcast::kernels {
 namespace {
@@ -11,8 +10,7 @@ namespace {
 // NCCL's ABI, stable since 2.0: ncclResult_t and the enumerations are ints.
 constexpr int kBf16 = 9, kInt8 = 0, kSum = 0, kSymmetric = 1, kLeastForWindows = 22800;
 
-struct Library {
-  void* handle = nullptr;
+struct Library : SharedLibrary {
   const char* (*error)(int) = nullptr;
   int (*version)(int*) = nullptr;
   int (*init_all)(void**, int, const int*) = nullptr;
@@ -31,15 +29,8 @@ struct Library {
   int (*window_deregister)(void*, void*) = nullptr;
   int (*peer_pointer)(void*, std::size_t, int, void**) = nullptr;  ///< 2.29 and later
 
-  template <typename F>
-  bool find(F& f, const char* name) {
-    f = reinterpret_cast<F>(dlsym(handle, name));
-    return f != nullptr;
-  }
   bool open() {
-    for (const char* name : {"libnccl.so.2", "libnccl.so"})
-      if (handle == nullptr) handle = dlopen(name, RTLD_NOW);
-    if (handle == nullptr) return false;
+    if (!open_first({"libnccl.so.2", "libnccl.so"})) return false;
     find(allocate, "ncclMemAlloc"), find(free, "ncclMemFree");
     find(window_register, "ncclCommWindowRegister"), find(window_deregister, "ncclCommWindowDeregister");
     find(peer_pointer, "ncclGetPeerDevicePointer");

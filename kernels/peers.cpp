@@ -1,7 +1,6 @@
 #include "kernels/peers.hpp"
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <array>
 #include <cmath>
@@ -9,6 +8,7 @@
 
 #include "kernels/device_array.hpp"
 #include "kernels/gemm_check.hpp"
+#include "kernels/library.hpp"
 #include "kernels/random.hpp"
 
 namespace railcast::kernels {
@@ -17,8 +17,7 @@ namespace {
 constexpr std::size_t kWorkspace = 64 << 20;
 
 /// The functions used, by name, from libcublasLt.
-struct Library {
-  void* handle = nullptr;
+struct Library : SharedLibrary {
   decltype(&cublasLtCreate) create = nullptr;
   decltype(&cublasLtMatmulDescCreate) describe = nullptr;
   decltype(&cublasLtMatmulDescSetAttribute) set = nullptr;
@@ -29,16 +28,10 @@ struct Library {
   decltype(&cublasLtMatmul) matmul = nullptr;
   cublasLtHandle_t context = nullptr;
 
-  template <typename F>
-  bool find(F& f, const char* name) {
-    f = reinterpret_cast<F>(dlsym(handle, name));
-    return f != nullptr;
-  }
   bool open() {
-    for (const char* name :
-         {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", "/usr/local/cuda/lib64/libcublasLt.so"})
-      if (handle == nullptr) handle = dlopen(name, RTLD_NOW);
-    return handle != nullptr && find(create, "cublasLtCreate") && find(describe, "cublasLtMatmulDescCreate") &&
+    return open_first(
+               {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", "/usr/local/cuda/lib64/libcublasLt.so"}) &&
+           find(create, "cublasLtCreate") && find(describe, "cublasLtMatmulDescCreate") &&
            find(set, "cublasLtMatmulDescSetAttribute") && find(layout, "cublasLtMatrixLayoutCreate") &&
            find(preference, "cublasLtMatmulPreferenceCreate") && find(prefer, "cublasLtMatmulPreferenceSetAttribute") &&
            find(heuristic, "cublasLtMatmulAlgoGetHeuristic") && find(matmul, "cublasLtMatmul") &&

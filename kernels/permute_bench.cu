@@ -24,9 +24,11 @@ struct DeviceMap {
   Array<int> chosen, row_of, choice_of, block_group, offsets, scratch;
   PermuteMapArgs args;
   DeviceMap(const std::vector<int>& choices, std::int64_t tokens, std::int64_t experts, int top_k)
+      : DeviceMap(choices, tokens, experts, top_k, most_rows(tokens, top_k, experts)) {}
+  DeviceMap(const std::vector<int>& choices, std::int64_t tokens, std::int64_t experts, int top_k, std::int64_t rows)
       : chosen(choices),
         row_of(choices.size()),
-        choice_of(static_cast<std::size_t>(most_rows(tokens, top_k, experts))),
+        choice_of(static_cast<std::size_t>(rows)),
         block_group(choice_of.size() / 128),
         offsets(static_cast<std::size_t>(experts) + 1),
         scratch(static_cast<std::size_t>(map_scratch(tokens, top_k, experts))),
@@ -34,7 +36,7 @@ struct DeviceMap {
              .experts = experts,
              .top_k = top_k,
              .chosen = chosen,
-             .rows = most_rows(tokens, top_k, experts),
+             .rows = rows,
              .row_of = row_of,
              .choice_of = choice_of,
              .block_group = block_group,
@@ -83,16 +85,27 @@ Outcome check(Random& random) {
   return out;
 }
 
-/// 8192 tokens to eight of 256 experts: exactly 65536 rows and no padding, as the peers were measured.
-void rows_of(std::int64_t tokens, std::int64_t experts, bool fp8, Layer& layer) {
-  const int top_k = 8;
-  const std::int64_t cols = 7168;
+/// Every choice here, as many of each expert: no padding where that is a multiple of 128.
+std::vector<int> even_choices(std::int64_t tokens, std::int64_t experts) {
   std::vector<int> chosen;
   for (std::int64_t t = 0; t < tokens; ++t)
-    for (int k = 0; k < top_k; ++k) chosen.push_back(static_cast<int>((t * 7 + k * (experts / top_k)) % experts));
-  DeviceMap map(chosen, tokens, experts, top_k);
+    for (int k = 0; k < 8; ++k) chosen.push_back(static_cast<int>((t * 7 + k * (experts / 8)) % experts));
+  return chosen;
+}
+/// What a rank gets: `rows` choices dealt to its experts in turn, the others elsewhere.
+std::vector<int> received_choices(std::int64_t tokens, std::int64_t experts, std::int64_t rows) {
+  std::vector<int> chosen(static_cast<std::size_t>(tokens * 8), -1);
+  for (std::int64_t i = 0; i < rows; ++i)
+    chosen[static_cast<std::size_t>(i % tokens * 8 + i / tokens)] = static_cast<int>(i % experts);
+  return chosen;
+}
+
+void rows_of(const std::vector<int>& chosen, std::int64_t experts, std::int64_t rows, bool fp8, Layer& layer) {
+  const int top_k = 8;
+  const std::int64_t cols = 7168, tokens = static_cast<std::int64_t>(chosen.size()) / top_k;
+  DeviceMap map(chosen, tokens, experts, top_k, rows);
   permute_map(map.args, {});
-  const std::int64_t rows = map.args.rows, used = map.offsets.host().back();
+  const std::int64_t used = map.offsets.host().back();
   const std::int64_t row_bytes = fp8 ? cols : 2 * cols, groups = fp8 ? cols / 128 : 0;
   Array<std::uint8_t> x(static_cast<std::size_t>(tokens * row_bytes)), out(static_cast<std::size_t>(rows * row_bytes));
   Array<float> scales(static_cast<std::size_t>(tokens * groups)), scale_rows(static_cast<std::size_t>(rows * groups));
@@ -140,7 +153,9 @@ void permute_suite(Bench& bench) {
   Layer layer(bench, "permute");
   layer.check("map and rows", layer::check);
   if (!layer.timing()) return;
-  rows_of(8192, 256, true, layer), rows_of(8192, 256, false, layer), rows_of(4096, 8, true, layer);
+  for (const bool fp8 : {true, false}) rows_of(even_choices(8192, 256), 256, 65536, fp8, layer);  // as the peers
+  rows_of(even_choices(4096, 8), 8, 32768, true, layer);
+  rows_of(received_choices(35370, 4, 36864), 4, 36864, true, layer);  // DeepSeek-V3 at expert-parallel 64
 }
 
 }  // namespace railcast::kernels

@@ -62,6 +62,7 @@ void requantize_suite(Bench& bench) {
   layer.check("turned", layer::check);
   if (!layer.timing()) return;
   row(32768, 7168, layer), row(8192, 7168, layer);
+  row(36864, 7168, layer), row(36864, 4096, layer), row(4096, 4096, layer), row(4096, 16384, layer);  // DeepSeek-V3's
 }
 
 }  // namespace railcast::kernels

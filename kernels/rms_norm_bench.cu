@@ -129,7 +129,8 @@ void rms_norm_suite(Bench& bench) {
   Layer layer(bench, "rms_norm");
   layer.check("forward", check_forward), layer.check("backward", check_backward);
   if (!layer.timing()) return;
-  for (const auto& [rows, cols] : {std::pair{8192, 7168}, {4096, 7168}, {8192, 1536}, {8192, 512}})
+  for (const auto& [rows, cols] :
+       {std::pair{8192, 7168}, {8192, 1536}, {8192, 512}, {4096, 7168}, {4096, 1536}, {4096, 512}})
     rows_of(rows, cols, layer);
 }
 

@@ -61,7 +61,7 @@ void query_row(std::int64_t stride, Layer& layer) {
                    .x = x,
                    .cosine = c,
                    .sine = s};
-  layer.time({.shape = fields({"rows", "cols"}, {a.rows, cols}),
+  layer.time({.shape = fields({"rows", "cols"}, {tokens, heads * cols}),
               .impl = stride == cols ? "railcast" : "railcast_stride" + std::to_string(stride),
               .bytes = bytes,
               .run =

@@ -60,17 +60,21 @@ Outcome check_backward(Random& random) {
   return outcome;
 }
 
-void rows_of(std::int64_t tokens, std::int64_t cols, Layer& layer) {
+/// The first choices of every token, then the second, until there are `rows`; the others are elsewhere.
+void rows_of(std::int64_t tokens, std::int64_t rows, std::int64_t cols, Layer& layer) {
   const int top_k = 8;
-  const auto choices = static_cast<std::size_t>(tokens * top_k), n = choices * static_cast<std::size_t>(cols);
+  const auto choices = static_cast<std::size_t>(tokens * top_k), n = static_cast<std::size_t>(rows * cols),
+             sums = static_cast<std::size_t>(tokens * cols);
   Random random(1);
-  std::vector<int> order(choices);
+  std::vector<int> order(static_cast<std::size_t>(rows)), rows_of_choices(choices, -1);
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), random);
-  Array<int> row_of(order);
-  Array<Bf16> y(n), out(n / 8), d_y(n);
+  for (std::int64_t i = 0; i < rows; ++i)
+    rows_of_choices[static_cast<std::size_t>(i % tokens * top_k + i / tokens)] = order[static_cast<std::size_t>(i)];
+  Array<int> row_of(rows_of_choices);
+  Array<Bf16> y(n), out(sums), d_y(n);
   Array<float> weights(choices), d_weights(choices);
-  fill_bf16(y, n, 1.0F, 1, nullptr), fill_bf16(out, n / 8, 1.0F, 2, nullptr),
+  fill_bf16(y, n, 1.0F, 1, nullptr), fill_bf16(out, sums, 1.0F, 2, nullptr),
       fill_uniform(weights, choices, 0.0F, 1.0F, 3, nullptr);
   const UnpermuteArgs f{
       .tokens = tokens, .cols = cols, .top_k = top_k, .y = y, .row_of = row_of, .weights = weights, .out = out};
@@ -83,14 +87,14 @@ void rows_of(std::int64_t tokens, std::int64_t cols, Layer& layer) {
                                 .weights = weights,
                                 .d_y = d_y,
                                 .d_weights = d_weights};
-  const Fields shape = fields({"tokens", "rows", "cols"}, {tokens, tokens * top_k, cols});
+  const Fields shape = fields({"tokens", "rows", "cols"}, {tokens, rows, cols});
   layer.time({.shape = shape,
-              .bytes = static_cast<double>(n) * 2 * 9 / 8,
+              .bytes = static_cast<double>(n + sums) * 2,
               .run = [=](int, cudaStream_t s) { unpermute(f, {.stream = s}); },
               .must_of_copy = 0.92});
   layer.time({.shape = shape,
               .impl = "railcast_backward",
-              .bytes = static_cast<double>(n) * 2 * 17 / 8,
+              .bytes = static_cast<double>(2 * n + sums) * 2,
               .run = [=](int, cudaStream_t s) { unpermute_backward(b, {.stream = s}); }});
 }
 
@@ -104,7 +108,8 @@ void unpermute_suite(Bench& bench) {
   Layer layer(bench, "unpermute");
   layer.check("forward", check_forward), layer.check("backward", check_backward);
   if (!layer.timing()) return;
-  rows_of(8192, 7168, layer), rows_of(4096, 7168, layer);
+  rows_of(8192, 65536, 7168, layer), rows_of(4096, 32768, 7168, layer);
+  rows_of(35370, 36864, 7168, layer);  // DeepSeek-V3 at expert-parallel 64
 }
 
 }  // namespace railcast::kernels
