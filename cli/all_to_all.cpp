@@ -7,6 +7,7 @@
 #include "cli/expected.hpp"
 #include "model/collective.hpp"
 #include "model/stretch.hpp"
+#include "model/zero_copy.hpp"
 #include "reports/format.hpp"
 #include "reports/table.hpp"
 
@@ -27,7 +28,8 @@ ExchangeFigures figures_of(const AllToAllScenario& s, bool combine) {
     return f;
   }
   const auto& chunks = combine ? s.combine_chunks : s.dispatch_chunks;
-  static_cast<ExchangeTime&>(f.time) = normal_exchange(m, m.exchange, {d, combine, s.router, s.comm_sms, chunks});
+  const NormalExchange e{d, combine, s.router, s.comm_sms, chunks};
+  static_cast<ExchangeTime&>(f.time) = (s.zero_copy ? zero_copy_exchange : normal_exchange)(m, m.exchange, e);
   const Reach r = expected_reach(d, s.machine.gpus_per_node, s.router);
   const double copies = d.ranks <= s.machine.gpus_per_node ? r.gpus : r.nodes;
   f.logical_bytes = static_cast<double>(d.tokens) * copies * row_bytes(d.hidden, d.dtype);
@@ -69,7 +71,7 @@ std::string setting(const AllToAllScenario& s) {
                      std::to_string(s.shape.hidden) + ", top " + std::to_string(s.shape.top_k) + " of " +
                      std::to_string(s.shape.experts);
   if (s.low_latency) return text + ", low-latency mode (all SMs; plan.comm_sms and the router change nothing)";
-  return text + ", normal mode, " + std::to_string(s.comm_sms) + " SMs, " +
+  return text + (s.zero_copy ? ", second version, " : ", normal mode, ") + std::to_string(s.comm_sms) + " SMs, " +
          (s.router == GroupScore::best ? "DeepEP's test router" : "V3's gate");
 }
 

@@ -14,6 +14,7 @@ struct AllToAllScenario {
   Machine machine;
   Dispatch shape;  ///< dtype: of the dispatch; a combine is BF16
   bool low_latency = false, nvlink = true;
+  bool zero_copy = false;  ///< normal mode of DeepEP's second version
   GroupScore router = GroupScore::best;
   std::int64_t comm_sms = 0;                       ///< of normal mode
   ExchangeChunks dispatch_chunks, combine_chunks;  ///< of normal mode

@@ -1,10 +1,12 @@
 #include <iostream>
 
+#include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
 #include "cli/verbs.hpp"
 #include "model/layer.hpp"
 #include "model/train.hpp"
 #include "reports/json.hpp"
+#include "reports/overlap.hpp"
 #include "reports/text.hpp"
 
 namespace railcast {
@@ -51,7 +53,11 @@ int explain(const ExplainOptions& o) {
   add(Kind::combine_f, w.combine_f), add(Kind::combine_b, w.combine_b), add(Kind::mlp_b, w.mlp_b);
   add(Kind::mlp_w, w.mlp_w), add(Kind::dispatch_b, w.dispatch_b), add(Kind::attn_b, w.attn_b);
   add(Kind::attn_w, w.attn_w);
-  if (!write_json(o.json, explain_json(rows))) std::cout << explain_text(rows, use_colour());
+  const Forecast f = forecast(s);
+  const auto overlapped = slowdowns(f.step, f.trace, layer);
+  if (write_json(o.json, explain_json(rows, overlapped))) return kForecast;
+  const std::string pairs = slowdowns_text(overlapped, f.metrics.layer_pair_s);
+  std::cout << explain_text(rows, use_colour()) << (pairs.empty() ? "" : "\n" + pairs);
   return kForecast;
 }
 

@@ -63,7 +63,8 @@ void read_all_to_all(JsonObject o, AllToAllScenario& s) {
   if (s.low_latency) {
     if (o.has("nvlink")) s.nvlink = o.boolean("nvlink");
   } else {
-    read_chunks(o, s.dispatch_chunks), read_chunks(o, s.combine_chunks);
+    s.zero_copy = o.has("kernels") && o.one_of("kernels", {"v1", "v2"}) == "v2";
+    if (!s.zero_copy) read_chunks(o, s.dispatch_chunks), read_chunks(o, s.combine_chunks);
   }
   o.finish();
 }

@@ -41,6 +41,7 @@ PublishedExchange read_row(JsonObject& o) {
   p.shape.ranks = o.integer("ranks", 1);
   p.shape.dtype = o.one_of("dtype", {"fp8", "bf16"}) == "fp8" ? Dtype::fp8_block : Dtype::bf16;
   if (!p.low_latency) test_router(p.shape), p.sms = o.integer("sms", 2);
+  if (o.has("kernels")) p.zero_copy = o.one_of("kernels", {"v1", "v2"}) == "v2";
   if (o.has("nvlink")) p.nvlink = o.boolean("nvlink");
   p.is_rate = o.has("bandwidth");
   p.value = p.is_rate ? o.quantity("bandwidth", Dimension::byte_rate) : o.quantity("time", Dimension::time);
@@ -58,7 +59,7 @@ ExchangeKernels load_exchange_kernels(const std::string& path) {
   const auto time = [&](const char* key) { return Time::seconds(sourced(o, key, Dimension::time)); };
   k.source = path;
   k.nvlink_share = share(o, "nvlink_share"), k.nic_share = share(o, "nic_share");
-  k.row = time("row"), k.message = time("message"), k.start = time("start");
+  k.row = time("row"), k.publish = time("publish"), k.message = time("message"), k.start = time("start");
   k.warp = ByteRate(sourced(o, "warp", Dimension::byte_rate));
   k.layout = time("layout"), k.notify = time("notify");
   o.finish();

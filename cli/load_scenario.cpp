@@ -137,16 +137,16 @@ std::string model_path(JsonObject& o, const fs::path& scenario) {
            "no file \"" + given + "\" beside the scenario, in " + scenarios_folder() + " or in the working directory");
 }
 
-std::shared_ptr<const CostModel> read_costs(const Machine& m) {
-  if (m.calibration.empty() || !fs::is_directory(m.calibration)) return roofline(m);
-  return remembering(steady(calibrated(m, load_calibration(m.calibration)), m.steady_ratio));
-}
-
 }  // namespace
 
 std::string scenarios_folder() {
   const char* home = std::getenv("RAILCAST_HOME");
   return (fs::path(home != nullptr ? home : RAILCAST_SOURCE_DIR) / "scenarios").string();
+}
+
+std::shared_ptr<const CostModel> scenario_costs(const Machine& m) {
+  if (m.calibration.empty() || !fs::is_directory(m.calibration)) return roofline(m);
+  return remembering(steady(calibrated(m, load_calibration(m.calibration)), m.steady_ratio));
 }
 
 Schedule schedule_named(const std::string& wanted, const std::string& file) {
@@ -223,7 +223,7 @@ Scenario load_scenario(const std::string& path, const std::vector<std::string>& 
   s.train = read_train(o.object("workload"));
   s.expect = scenario_expectations(o);
   o.finish();
-  s.costs = read_costs(s.machine);
+  s.costs = scenario_costs(s.machine);
   return s;
 }
 

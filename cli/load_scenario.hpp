@@ -16,6 +16,9 @@ std::string scenarios_folder();
 /// a path.
 Scenario load_scenario(const std::string& path, const std::vector<std::string>& overrides = {});
 
+/// Calibrated where the machine has tables, else the roofline.
+std::shared_ptr<const CostModel> scenario_costs(const Machine& m);
+
 // What scenarios of every workload share.
 
 /// The scenario's JSON with the overrides put in.

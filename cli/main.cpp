@@ -46,6 +46,15 @@ void add_schedules(CLI::App& app, ScenarioOptions& o) {
       "  railcast schedules scenarios/train/deepseek-v3-2048-h800.json --set plan.split=uniform --json -");
 }
 
+void add_tune(CLI::App& app, ScenarioOptions& o) {
+  CLI::App* verb = app.add_subcommand("tune", "search communication SMs and chunks, with the curve around the best");
+  add_scenario(verb, o);
+  verb->footer(
+      "Examples:\n"
+      "  railcast tune scenarios/train/deepseek-v3-2048-h800.json\n"
+      "  railcast tune scenarios/network/deepep-ep64.json --set machine=h100 --json -");
+}
+
 void add_explain(CLI::App& app, ExplainOptions& o) {
   CLI::App* verb = app.add_subcommand("explain", "every op of one layer: shape, time alone, provenance");
   add_scenario(verb, o);
@@ -95,12 +104,12 @@ int dispatch(int argc, char** argv) {
       "  railcast run scenarios/train/deepseek-v3-2048-h800.json\n"
       "`railcast VERB --help` has more.");
   RunOptions run_options;
-  ScenarioOptions schedules_options;
+  ScenarioOptions schedules_options, tune_options;
   ExplainOptions explain_options;
   SweepOptions sweep_options;
   ImportOptions import_options;
   add_run(app, run_options), add_sweep(app, sweep_options), add_schedules(app, schedules_options),
-      add_explain(app, explain_options);
+      add_tune(app, tune_options), add_explain(app, explain_options);
   add_import(app, import_options);
   app.add_subcommand("list", "the presets, a line each");
   try {
@@ -110,6 +119,7 @@ int dispatch(int argc, char** argv) {
   }
   if (app.got_subcommand("run")) return run(run_options);
   if (app.got_subcommand("schedules")) return schedules(schedules_options);
+  if (app.got_subcommand("tune")) return tune(tune_options);
   if (app.got_subcommand("explain")) return explain(explain_options);
   if (app.got_subcommand("sweep")) return sweep(sweep_options);
   if (app.got_subcommand("import-topology")) return import_topology(import_options);

@@ -24,6 +24,9 @@ int run(const RunOptions& o);
 
 int schedules(const ScenarioOptions& o);
 
+/// Communication SMs and chunks of a training step, or of an all-to-all alone.
+int tune(const ScenarioOptions& o);
+
 struct ExplainOptions : ScenarioOptions {
   std::optional<std::int64_t> layer;
 };

@@ -10,11 +10,12 @@ _railcast() {
     workload.all_to_all.dtype= workload.all_to_all.router='
   COMPREPLY=()
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'run sweep schedules explain import-topology list --help' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'run sweep schedules tune explain import-topology list --help' -- "$word")
     return
   fi
   case $verb in
     run) options+=' --trace --no-fold --allow-oom --threads' ;;
+    tune | schedules) options+=' --threads' ;;
     explain) options+=' --layer' ;;
     sweep) options+=' --metric --threads' ;;
     import-topology) options='--help --machine --name --link' ;;

@@ -154,7 +154,8 @@ class Builder {
     Ids pushed(c.to.size(), Pipeline::kNone);
     for (std::size_t d = 0; d < c.to.size(); ++d) {
       if (c.to[d] == 0) continue;
-      pushed[d] = push(servers[d], work(c.to[d], c.to[d], share, on_sm), c.to[d], d);
+      const Time published = (c.to[d] + e_.chunks.nvlink - 1) / e_.chunks.nvlink * k_.publish;
+      pushed[d] = push(servers[d], work(c.to[d], c.to[d], share, on_sm) + published, c.to[d], d);
       rings[d].fill(p_, pushed[d], c.to[d]);
     }
     return pushed;
@@ -260,7 +261,7 @@ class Builder {
 ExchangeTime simulated(const Machine& m, const ExchangeKernels& k, const NormalExchange& e, std::int64_t tokens) {
   const Sizes s = sizes_of(m, e);
   const std::int64_t chunk = s.nodes == 1 ? e.chunks.nvlink : e.chunks.ib;
-  if (chunk < 1 || e.chunks.ib_ring < e.chunks.ib || e.chunks.nvlink_ring < e.chunks.nvlink)
+  if (chunk < 1 || e.chunks.nvlink < 1 || e.chunks.ib_ring < e.chunks.ib || e.chunks.nvlink_ring < e.chunks.nvlink)
     throw std::invalid_argument("a chunk has one token at least and fits in its ring");
   return Builder(m, k, e, s).run(route(e, s, tokens, chunk));
 }

@@ -46,11 +46,12 @@ Cost pipeline_cost(const Machine& m, const Dispatch& d, bool combine, std::int64
   c.source = m.exchange.source + ": constants fitted to DeepEP's tables of H800";
   if (d.ranks == 1 || d.tokens == 0) return c;
   const std::int64_t used = std::max<std::int64_t>(2, sms);
-  const ExchangeTime t = normal_exchange(
-      m, m.exchange, {d, combine, GroupScore::top2_sum, used, default_chunks(d.ranks, m.gpus_per_node, combine)});
+  const ExchangeChunks& chosen = combine ? m.exchange.combine : m.exchange.dispatch;
+  const ExchangeChunks chunks = chosen.nvlink > 0 ? chosen : default_chunks(d.ranks, m.gpus_per_node, combine);
+  const ExchangeTime t = normal_exchange(m, m.exchange, {d, combine, GroupScore::top2_sum, used, chunks});
   const double slower = sms < 2 ? 2 : 1, work = slower * (t.total - m.exchange.start).seconds();
   const double share = t.total.seconds() / work;  // of the work, where the ports are busy
-  c.latency = m.exchange.start;
+  c.latency = m.exchange.start + (d.notify ? notify_time(m.exchange, d.tokens) : Time());
   c.work = Time::seconds(work);
   c.drawn(Draw::nic) = std::min(1.0, t.nic * share);
   c.drawn(Draw::nvlink) = std::min(1.0, t.nvlink * share);

@@ -123,7 +123,9 @@ void exchange(LayerWork& w, const Local& l) {
   const Dispatch d{l.sharded, t.hidden_size, t.n_routed_experts, t.num_experts_per_tok,
                    l.p.ep,    t.n_group,     t.topk_group,       dispatch_dtype(l)};
   const Combine c{d.tokens, d.hidden, d.experts, d.top_k, d.ranks, d.groups, d.top_groups, Dtype::bf16};
-  w.dispatch_f = {{"dispatch", d}};
+  Dispatch first = d;
+  first.notify = true;
+  w.dispatch_f = {{"dispatch", first}};
   w.combine_f = {{"combine", c}};
   w.combine_b = {{"combine.backward", d}};
   w.dispatch_b = {{"dispatch.backward", c}};

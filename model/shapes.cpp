@@ -207,7 +207,7 @@ std::string describe(const Shape& s) {
                [&](const Add& a) { return l.x(a.rows, a.cols).text(); },
                [&](const CrossEntropy& c) { return l.x(c.tokens, c.vocab).text(); },
                [&](const AdamW& a) { return l.field("parameters", a.parameters).text(); },
-               [&](const Dispatch& d) { return describe_exchange(std::move(l), d); },
+               [&](const Dispatch& d) { return describe_exchange(std::move(l), d) + (d.notify ? " notify" : ""); },
                [&](const Combine& c) { return describe_exchange(std::move(l), c); },
                [&](const SendRecv& r) {
                  return l.field("bytes", r.bytes).word(r.same_node ? "same_node" : "between_nodes").text();

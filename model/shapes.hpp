@@ -120,6 +120,7 @@ struct Dispatch {
   std::int64_t tokens = 0, hidden = 0, experts = 0, top_k = 0, ranks = 0;
   std::int64_t groups = 1, top_groups = 1;  ///< node-limited routing of the gate
   Dtype dtype = Dtype::fp8_block;
+  bool notify = false;  ///< layout and notify come first; a backward reuses the forward's
   bool operator==(const Dispatch&) const = default;
 };
 /// The reverse of Dispatch, summing partial results on the way.

@@ -83,8 +83,8 @@ std::string schedules_json(const Scenario& s, const std::vector<ScheduleRow>& ro
   return text(out);
 }
 
-std::string explain_json(const std::vector<ExplainRow>& rows) {
-  Json out{{"ops", Json::array()}};
+std::string explain_json(const std::vector<ExplainRow>& rows, const std::vector<Slowdown>& overlapped) {
+  Json out{{"ops", Json::array()}, {"overlapped", Json::array()}};
   for (const ExplainRow& r : rows)
     out["ops"].push_back({{"segment", r.segment},
                           {"what", r.what},
@@ -95,6 +95,9 @@ std::string explain_json(const std::vector<ExplainRow>& rows) {
                           {"time_s", r.time.seconds()},
                           {"provenance", name(r.provenance)},
                           {"source", r.source}});
+  for (const Slowdown& x : overlapped)
+    out["overlapped"].push_back(
+        {{"segment", name(x.kind)}, {"alone_s", x.alone_s}, {"overlapped_s", x.overlapped_s}, {"times", x.times()}});
   return text(out);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "reports/metrics.hpp"
+#include "reports/overlap.hpp"
 #include "reports/text.hpp"
 
 namespace railcast {
@@ -13,7 +14,8 @@ namespace railcast {
 std::string run_json(const Scenario& s, const Metrics& m, const std::vector<std::string>& warnings);
 /// {"schedules": [{"schedule", "fits", "reason", "metrics": {...} or null}]}
 std::string schedules_json(const Scenario& s, const std::vector<ScheduleRow>& rows);
-/// {"ops": [{"segment", "what", "shape", "flops", "bytes", "sms", "time_s", "provenance", "source"}]}
-std::string explain_json(const std::vector<ExplainRow>& rows);
+/// {"ops": [{"segment", "what", "shape", "flops", "bytes", "sms", "time_s", "provenance", "source"}],
+///  "overlapped": [{"segment", "alone_s", "overlapped_s", "times"}]}
+std::string explain_json(const std::vector<ExplainRow>& rows, const std::vector<Slowdown>& overlapped);
 
 }  // namespace railcast

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/collective.hpp"
+#include "model/zero_copy.hpp"
 
 namespace railcast {
 namespace {
@@ -130,7 +131,8 @@ double logical_bytes(const PublishedExchange& p, std::int64_t gpus_per_node) {
 double predicted_seconds(const Machine& m, const ExchangeKernels& k, const PublishedExchange& p) {
   if (p.low_latency) return low_latency_exchange(m, k, {p.shape, p.combine, p.nvlink}).total.seconds();
   const auto chunks = default_chunks(p.shape.ranks, m.gpus_per_node, p.combine);
-  return normal_exchange(m, k, {p.shape, p.combine, GroupScore::best, p.sms, chunks}).total.seconds();
+  const NormalExchange e{p.shape, p.combine, GroupScore::best, p.sms, chunks};
+  return (p.zero_copy ? zero_copy_exchange(m, k, e) : normal_exchange(m, k, e)).total.seconds();
 }
 
 double published_seconds(const PublishedExchange& p, std::int64_t gpus_per_node) {

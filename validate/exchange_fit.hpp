@@ -12,7 +12,7 @@ namespace railcast {
 struct PublishedExchange {
   std::string id, source, machine;
   Dispatch shape;  ///< dtype: what travels
-  bool combine = false, low_latency = false, nvlink = true;
+  bool combine = false, low_latency = false, nvlink = true, zero_copy = false;
   std::int64_t sms = 0;
   double value = 0;  ///< bytes/s, logical; or seconds
   bool is_rate = false;

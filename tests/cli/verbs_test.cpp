@@ -132,7 +132,7 @@ TEST_CASE("a trace is written whole, and its slices nest", "[cli][trace]") {
 }
 
 TEST_CASE("help has examples", "[cli]") {
-  for (const char* verb : {"", "run ", "schedules ", "explain "}) {
+  for (const char* verb : {"", "run ", "schedules ", "tune ", "explain "}) {
     const Result r = command(std::string(verb) + "--help");
     CHECK(r.code == 0);
     CHECK_THAT(r.out, ContainsSubstring("Examples:"));

@@ -71,8 +71,11 @@ TEST_CASE("a schedule that is not legal has null metrics and a reason", "[report
 }
 
 TEST_CASE("explain gives each op's figures in SI units", "[reports][json]") {
-  const Json j = Json::parse(explain_json({{"ATTN(F)", "norm", "rms_norm 4x8", 0, 64, 132, Time::seconds(2e-6),
-                                            Provenance::interpolated, "rms_norm.csv"}}));
+  const Json j = Json::parse(explain_json(
+      {{"ATTN(F)", "norm", "rms_norm 4x8", 0, 64, 132, Time::seconds(2e-6), Provenance::interpolated, "rms_norm.csv"}},
+      {{Kind::dispatch_f, 2e-3, 3e-3}}));
   CHECK(j["ops"][0]["time_s"] == 2e-6);
   CHECK(j["ops"][0]["provenance"] == "interpolated");
+  CHECK(j["overlapped"][0]["segment"] == "DISPATCH(F)");
+  CHECK(j["overlapped"][0]["times"] == 1.5);
 }
