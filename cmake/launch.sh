@@ -59,10 +59,8 @@ drop_if_moved() {
   [[ ! -e $1/CMakeCache.txt ]] || grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$1/CMakeCache.txt" || rm -rf "$1"
 }
 
-# build FOLDER TARGET CMAKE-OPTION...: standard output is the program's, so cmake and ninja speak on standard error.
+# build PRESET TARGET: standard output is the program's, so cmake and ninja speak on standard error.
 build() {
-  local folder=$root/$1 target=$2
-  shift 2
-  drop_if_moved "$folder"
-  cmake -S "$root" -B "$folder" -G Ninja "$@" >/dev/null && cmake --build "$folder" --target "$target" >&2
+  drop_if_moved "$root/build/$1"
+  (cd "$root" && cmake --preset "$1" >/dev/null && cmake --build "build/$1" --target "$2" >&2)
 }

@@ -17,7 +17,7 @@ expect() {
 mkdir -p "$folder"/tree/{sim,model,cmake,build/release/bin} "$folder/bin" "$folder/elsewhere"
 cp "$source_root/railcast" "$folder/tree/"
 cp "$source_root/cmake/launch.sh" "$folder/tree/cmake/"
-touch "$folder"/tree/{CMakeLists.txt,sim/engine.cpp}
+touch "$folder"/tree/{CMakeLists.txt,CMakePresets.json,sim/engine.cpp}
 printf '#!/bin/sh\necho "ran $* in $PWD, home $RAILCAST_HOME"\nexit 3\n' >"$folder/tree/build/release/bin/railcast"
 chmod +x "$folder/tree/build/release/bin/railcast"
 for tool in bash sh env dirname readlink find touch mkdir mv rm flock paste id grep; do
