@@ -23,9 +23,9 @@ ChunkMaker::ChunkMaker(const Scenario& s, const std::vector<StageLayers>& stages
   }
 }
 
-std::vector<ChunkMaker::Piece> ChunkMaker::pieces(Kind kind, const Works& works, std::int64_t sms) {
+std::vector<ChunkMaker::Piece> ChunkMaker::pieces(Kind kind, const Works& works, std::int64_t sms, bool apart) {
   std::vector<Piece> made;
-  for (const Part& p : cost_parts(works, *scenario_.costs, sms)) {
+  for (const Part& p : cost_parts(works, *scenario_.costs, sms, apart)) {
     const bool inside = p.group != Group::none && !is_communication(kind);
     made.push_back({graph_.cost(p.cost), p.group, false});
     segments_.push_back({inside ? Kind::collective : kind, 0, p.by_provenance});
@@ -41,15 +41,16 @@ std::pair<CostId, Group> ChunkMaker::single(Kind kind, const Works& works, Group
 
 // One cost per expert-parallel position, next to each other. An exchange takes as long as the busiest position's.
 std::vector<ChunkMaker::Piece> ChunkMaker::loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w,
-                                                         const std::vector<double>& loads, std::int64_t sms) {
+                                                         const std::vector<double>& loads, std::int64_t sms,
+                                                         bool apart) {
   const auto loaded = [&](double load) {
     LayerWork own = w;
     load_experts(own, load);
     return own.*segment;
   };
-  if (is_communication(kind)) return pieces(kind, loaded(*std::ranges::max_element(loads)), sms);
+  if (is_communication(kind)) return pieces(kind, loaded(*std::ranges::max_element(loads)), sms, apart);
   std::vector<Parts> by_position;
-  for (double load : loads) by_position.push_back(cost_parts(loaded(load), *scenario_.costs, sms));
+  for (double load : loads) by_position.push_back(cost_parts(loaded(load), *scenario_.costs, sms, apart));
   std::vector<Piece> made;
   for (std::size_t part = 0; part < by_position[0].size(); ++part) {
     const bool inside = by_position[0][part].group != Group::none;
@@ -62,12 +63,13 @@ std::vector<ChunkMaker::Piece> ChunkMaker::loaded_pieces(Kind kind, Works LayerW
   return made;
 }
 
-ChunkMaker::Layer ChunkMaker::make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads) {
+ChunkMaker::Layer ChunkMaker::make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads,
+                                         bool apart) {
   const std::int64_t comm = std::clamp<std::int64_t>(scenario_.plan.comm_sms, 1, scenario_.machine.sms);
   const auto lane = [&](Kind k, Works LayerWork::*segment) {
     const std::int64_t own = is_communication(k) ? comm : sms;
-    const bool apart = !loads.empty() && k != Kind::attn_f && k != Kind::attn_b && k != Kind::attn_w;
-    return Lane{k, 0, apart ? loaded_pieces(k, segment, w, loads, own) : pieces(k, w.*segment, own)};
+    const bool loaded = !loads.empty() && k != Kind::attn_f && k != Kind::attn_b && k != Kind::attn_w;
+    return Lane{k, 0, loaded ? loaded_pieces(k, segment, w, loads, own, apart) : pieces(k, w.*segment, own, apart)};
   };
   Layer l;
   l.attn_f = lane(Kind::attn_f, &LayerWork::attn_f), l.dispatch_f = lane(Kind::dispatch_f, &LayerWork::dispatch_f);
@@ -89,12 +91,12 @@ ChunkMaker::Layer ChunkMaker::layer(std::int64_t index, bool overlapped) {
   LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
   Layer l;
   if (!loads.empty()) {
-    l = make_layer(w, sms, loads);
+    l = make_layer(w, sms, loads, overlapped);
   } else {
     load_experts(w, scenario_.train.expert_imbalance);
     auto& known = layers_[overlapped];
     auto it = std::ranges::find(known, w, &std::pair<LayerWork, Layer>::first);
-    if (it == known.end()) it = known.insert(it, {w, make_layer(w, sms, {})});
+    if (it == known.end()) it = known.insert(it, {w, make_layer(w, sms, {}, overlapped)});
     l = it->second;
   }
   for (Lane* lane : {&l.attn_f, &l.dispatch_f, &l.mlp_f, &l.combine_f, &l.combine_b, &l.mlp_b, &l.mlp_w, &l.dispatch_b,
@@ -119,7 +121,7 @@ void ChunkMaker::add_edges(Stage& s, const StageLayers& l, bool overlapped) {
   const std::int64_t node = scenario_.machine.gpus_per_node, sequence = scenario_.train.sequence;
   const std::int64_t sms = scenario_.machine.sms - (overlapped ? scenario_.plan.comm_sms : 0);
   const auto lane = [&](Kind k, const Works& w) {
-    return Lane{k, static_cast<std::int32_t>(l.first), pieces(k, w, sms)};
+    return Lane{k, static_cast<std::int32_t>(l.first), pieces(k, w, sms, overlapped)};
   };
   if (l.embedding) {
     const EdgeWork e = embedding_work(t, scenario_.plan, sequence, node);

@@ -20,7 +20,9 @@ using Parts = std::vector<Part>;
 
 /// Sums the Shapes of a segment into parts, cut where a collective stands. Draws are averaged over the work.
 /// Collectives of etp are named "experts.", those of cp "cp."; the others are of tp (see layer_work).
-Parts cost_parts(const Works& works, const CostModel& costs, std::int64_t sms);
+/// `apart`: between collectives the memory-bound ops make one part and the arithmetic another, in this order. Beside
+/// another chunk's exchange the former meet the memory's rate and the latter the power cap; their mean meets neither.
+Parts cost_parts(const Works& works, const CostModel& costs, std::int64_t sms, bool apart = false);
 
 /// One op of an instruction, to be made for every rank, or every group, of a pipeline rank.
 /// `after` is the position of the op whose output it needs (-1: what the instruction receives).
@@ -76,10 +78,10 @@ class ChunkMaker {
   };
   class Weaver;
 
-  std::vector<Piece> pieces(Kind kind, const Works& works, std::int64_t sms);
+  std::vector<Piece> pieces(Kind kind, const Works& works, std::int64_t sms, bool apart);
   std::vector<Piece> loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w,
-                                   const std::vector<double>& loads, std::int64_t sms);
-  Layer make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads);
+                                   const std::vector<double>& loads, std::int64_t sms, bool apart);
+  Layer make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads, bool apart);
   Layer layer(std::int64_t index, bool overlapped);
   Stage make_stage(std::int64_t stage, bool overlapped);
   void add_edges(Stage& s, const StageLayers& l, bool overlapped);

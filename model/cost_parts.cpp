@@ -22,8 +22,10 @@ struct Sum {
   Time latency, work;
   std::array<double, kDraws> drawn{};
   std::array<Time, kProvenances> by_provenance{};
+  bool any = false;
 
   void add(const Cost& c) {
+    any = true;
     latency += c.latency, work += c.work;
     for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] += c.draw[i] * c.work.seconds();
     by_provenance[static_cast<std::size_t>(c.provenance)] += c.total();
@@ -38,13 +40,14 @@ struct Sum {
 
 }  // namespace
 
-Parts cost_parts(const Works& works, const CostModel& costs, std::int64_t sms) {
+Parts cost_parts(const Works& works, const CostModel& costs, std::int64_t sms, bool apart) {
   Parts parts;
-  Sum sum;
-  bool any = false;
+  std::array<Sum, 2> sums;  // memory-bound ops, then arithmetic, or all in the first
   const auto flush = [&] {
-    if (any) parts.push_back(sum.part(Group::none));
-    sum = {}, any = false;
+    for (Sum& sum : sums) {
+      if (sum.any) parts.push_back(sum.part(Group::none));
+      sum = {};
+    }
   };
   for (const Work& w : works) {
     const Cost c = costs.cost(w.shape, sms);
@@ -54,7 +57,7 @@ Parts cost_parts(const Works& works, const CostModel& costs, std::int64_t sms) {
       alone.add(c);
       parts.push_back(alone.part(g));
     } else {
-      sum.add(c), any = true;
+      sums[apart && flops(w.shape) > 0].add(c);
     }
   }
   flush();

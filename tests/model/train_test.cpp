@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tests/catch.hpp"
 #include "tests/model/toy.hpp"
@@ -22,11 +23,14 @@ Scenario with(Schedule schedule) {
 
 Time makespan(const Scenario& s, bool fold) { return simulate(lower_train(s, fold).graph).makespan; }
 
-// How often each (kind, layer) is done, over all ranks; a gang counts for its members.
+// How often each (kind, layer) is done, over all ranks; a gang counts for its members. The parts of a segment share a
+// tag, and count once.
 std::map<std::pair<Kind, std::uint32_t>, std::int64_t> work_done(const TrainStep& step) {
   std::map<std::pair<Kind, std::uint32_t>, std::int64_t> n;
+  std::set<std::uint64_t> done;
   for (const Op& o : step.graph.ops) {
     const Tag t = unpack(o.tag);
+    if (!done.insert(o.tag).second) continue;
     if (t.gang) {
       for (std::uint32_t m : step.gangs[t.who]) n[{t.kind, t.layer}] += step.ranks[m].count;
     } else {
