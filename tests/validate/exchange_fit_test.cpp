@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
+#include <map>
 
 #include "cli/load_exchange_kernels.hpp"
 #include "cli/load_machine.hpp"
@@ -63,6 +65,23 @@ TEST_CASE("five constants reproduce DeepEP's tables, each figure also left out",
   CHECK(m.exchange.row.seconds() == Approx(f.kernels.row.seconds()).epsilon(0.02));
   CHECK(m.exchange.message.seconds() == Approx(f.kernels.message.seconds()).epsilon(0.05));
   CHECK(m.exchange.start.seconds() == Approx(f.kernels.start.seconds()).epsilon(0.02));
+}
+
+TEST_CASE("what a warp copies and what telling a peer costs are the measured rows' means", "[validate][deepep]") {
+  std::ifstream in(kRoot + "/validate/measured/h100/warp_copy.csv");
+  std::map<int, std::pair<double, double>> rows;  // by bytes: us without and with publishing, of 8 warps
+  for (std::string line; std::getline(in, line);) {
+    int warps = 0, bytes = 0, publish = 0;
+    double us = 0;
+    if (std::sscanf(line.c_str(), "%d,%d,%d,%lf", &warps, &bytes, &publish, &us) != 4 || warps != 8) continue;
+    (publish ? rows[bytes].second : rows[bytes].first) = us;
+  }
+  REQUIRE(rows.size() == 4);
+  double rate = 0, publish = 0;
+  for (const auto& [bytes, us] : rows) rate += bytes / us.first * 1e6 / 4, publish += (us.second - us.first) * 1e-6 / 4;
+  const Machine m = machine("h800");
+  CHECK(m.exchange.warp.per_second() == Approx(rate).epsilon(0.005));
+  CHECK(m.exchange.publish.seconds() == Approx(publish).epsilon(0.02));
 }
 
 TEST_CASE("the constants hold on another machine and another precision", "[validate][deepep]") {
