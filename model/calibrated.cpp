@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 
+#include "model/cite.hpp"
 #include "model/collective.hpp"
 #include "model/cost.hpp"
 #include "model/floor.hpp"
@@ -208,7 +209,7 @@ class Calibrated : public CostModel {
       const double w = 1 / (d + 1e-6);
       e.log_efficiency += w * p->log_efficiency;
       weights += w;
-      e.source += (e.source.empty() ? "" : "; ") + p->where;
+      cite(e.source, p->where);
     }
     e.log_efficiency /= weights;
     return e;
