@@ -2,10 +2,10 @@
 
 say() { echo "railcast: $*" >&2; }
 
-# have PROBE: a command, or (with a slash in it) a header where the compiler looks.
+# have PROBE: a command, or (with a slash in it, or ending in .h or .hpp) a header where the compiler looks.
 have() {
   local folder path=${CPATH:-}
-  [[ $1 == */* ]] || { command -v "$1" >/dev/null; return; }
+  [[ $1 == */* || $1 == *.h || $1 == *.hpp ]] || { command -v "$1" >/dev/null; return; }
   for folder in ${path//:/ } /usr/local/include /usr/include; do [[ -e $folder/$1 ]] && return; done
   return 1
 }

@@ -45,5 +45,11 @@ expect "what cannot be installed is said as a command" "apt-get install -y --no-
 expect "nothing was run" 1 "$status"
 [[ $got != *"ran list"* ]] || { echo "the old program ran after a source changed"; failures=$((failures + 1)); }
 
+. "$source_root/cmake/launch.sh"
+mkdir -p "$folder/include"
+touch "$folder/include/lone.hpp"
+found=$(CPATH=$folder/include; for probe in bash no/such.h missing.hpp lone.hpp; do ! have "$probe" || echo -n "$probe "; done)
+expect "a header is looked for among headers, in a folder or not" "[bash lone.hpp ]" "[$found]"
+
 echo "launcher: $failures failed"
 [[ $failures -eq 0 ]]
