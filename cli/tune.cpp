@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/all_to_all.hpp"
+#include "cli/exchange.hpp"
 #include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
 #include "cli/parallel.hpp"
@@ -15,6 +16,7 @@ namespace railcast {
 namespace {
 
 constexpr std::int64_t kFewest = 4, kMost = 40;  // SMs tried
+constexpr double kSame = 0.001;                  // over the shortest: not told apart from it
 constexpr double kEnough = 0.02;                 // over the best: more SMs than these buy nothing
 
 /// What is exchanged, and the step it is exchanged in (not of an all-to-all alone).
@@ -38,7 +40,7 @@ struct ChunkPoint {
 };
 struct Tuning {
   std::vector<SmPoint> curve;
-  std::size_t best = 0;    ///< shortest
+  std::size_t best = 0;    ///< the fewest SMs within 0.1 % of the shortest
   std::size_t enough = 0;  ///< the fewest SMs within 2 % of it
   std::vector<ChunkPoint> dispatch, combine;
   std::size_t best_dispatch = 0, best_combine = 0;
@@ -112,8 +114,9 @@ Tuning tuned(const Subject& s, int threads) {
   for (std::int64_t sms = kFewest; sms <= most; sms += 2) t.curve.push_back({sms, 0, 0, 0, 0});
   in_parallel(t.curve.size(), threads, [&](std::size_t i) { t.curve[i] = point(s, t.curve[i].sms); });
   const auto value = [&](const SmPoint& p) { return p.value(s.step.has_value()); };
-  t.best = least(t.curve, value);
-  while (value(t.curve[t.enough]) > (1 + kEnough) * value(t.curve[t.best])) ++t.enough;
+  const double shortest = value(t.curve[least(t.curve, value)]);
+  while (value(t.curve[t.best]) > (1 + kSame) * shortest) ++t.best;
+  while (value(t.curve[t.enough]) > (1 + kEnough) * shortest) ++t.enough;
   const std::int64_t sms = t.curve[s.step ? t.best : t.enough].sms;
   t.dispatch = chunk_points(s, false, sms, threads), t.combine = chunk_points(s, true, sms, threads);
   t.best_dispatch = least(t.dispatch, &ChunkPoint::seconds), t.best_combine = least(t.combine, &ChunkPoint::seconds);
@@ -170,7 +173,7 @@ std::string curve_text(const Subject& s, const Tuning& t) {
     std::vector<std::string> row{std::to_string(p.sms), std::to_string(p.sms / 2), duration_text(p.dispatch_s),
                                  duration_text(p.combine_s)};
     if (step) row.insert(row.end(), {duration_text(p.layer_pair_s), duration_text(p.step_time_s)});
-    std::string note = i == t.best ? "shortest" : i == t.enough ? "fewest within 2 %" : "";
+    std::string note = i == t.best ? "best" : i == t.enough ? "fewest within 2 %" : "";
     if (p.sms == s.own_sms) note += std::string(note.empty() ? "" : ", ") + "the scenario's";
     row.insert(row.end(), {over(p.value(step), best), note});
     table.row(row);
@@ -237,6 +240,8 @@ std::string json(const Subject& s, const Tuning& t) {
 }  // namespace
 
 int tune(const ScenarioOptions& o) {
+  if (is_exchange(o.scenario, o.set))
+    throw BadInput(o.scenario, "/workload", "messages over a fabric hold no SMs and no chunks: nothing to tune");
   const Subject s = is_all_to_all(o.scenario, o.set) ? subject_of(load_all_to_all(o.scenario, o.set))
                                                      : subject_of(load_scenario(o.scenario, o.set));
   const Tuning t = tuned(s, o.threads);

@@ -20,6 +20,7 @@ TEST_CASE("the V3 preset is forecast within what is published", "[cli][v3]") {
     CHECK(f["layer_pair_s"].get<double>() >= 0.9 * 31.3e-3);
     CHECK(f["layer_pair_s"].get<double>() <= 1.1 * 32.8e-3);
   }
+  CHECK(uniform["layer_pair_s"].get<double>() >= 0.95 * 31.3e-3);
   CHECK(uniform["flops_per_token"].get<double>() == Approx(250e9).epsilon(0.02));
   CHECK(uniform["parameters"]["total"].get<double>() == Approx(671.0e9).epsilon(0.005));
   CHECK(uniform["kv_bytes_per_token"].get<double>() == 70272);

@@ -123,6 +123,11 @@ TEST_CASE("a step's cost is the pipeline's time with the ports' shares", "[model
   CHECK(c.drawn(Draw::hbm) > 0.1);
   CHECK(pipeline_cost(m, d, false, 1).work.seconds() == Approx(2 * pipeline_cost(m, d, false, 2).work.seconds()));
   const auto costs = remembering(roofline(m));
+  Dispatch other = d;
+  for (std::int64_t tokens : {1300, 4097, 5001}) {
+    other.tokens = tokens;
+    CHECK(costs->cost(other, 20).total().seconds() == Approx(seconds(m, other, false, 20)).epsilon(0.015));
+  }
   CHECK(costs->cost(d, 20).total() == c.total());
   CHECK(costs->cost(d, 20).total() == c.total());
 }
