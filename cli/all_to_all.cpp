@@ -58,6 +58,7 @@ Figures figures(const AllToAllScenario& s, const AllToAllForecast& f) {
 // Warps that wait for a full port count as busy, so a port that is nearly always busy comes first.
 const char* bound(const AllToAllScenario& s, const LowLatencyTime& t) {
   constexpr double kFull = 0.9;
+  if (t.total == Time()) return "nothing: no other GPU";
   if (s.low_latency) return std::max(t.nic, t.nvlink) < 0.5 ? "latency" : t.nic > t.nvlink ? "NIC" : "NVLink";
   if (t.nic >= kFull && t.nic >= t.nvlink) return "NIC";
   if (t.nvlink >= kFull) return "NVLink";
