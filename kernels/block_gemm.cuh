@@ -1,8 +1,9 @@
 // The one kernel behind gemm, grouped_gemm and wgrad: D = sum over 128-deep steps of (scales) x (E4M3 tile product).
 //
-// Roles: 1 or 2 consumer warpgroups multiply and promote; one warp of the last warpgroup (the producer) loads by TMA
-// into a ring of stages, each with a "full" and an "empty" mbarrier. A tile has kRows rows: warpgroup w owns the 64-row
-// bands w, w + groups (band v * kGroups + w is its v-th). kernels/README.md explains it step by step.
+// Roles: 1 to 3 consumer warpgroups multiply and promote; one warp of the last warpgroup (the producer) loads by TMA
+// into a ring of stages, each with a "full" and an "empty" mbarrier; its other warps, one for each consumer warpgroup,
+// store D. A tile has kRows rows: warpgroup w owns the 64-row bands w, w + groups (band v * kGroups + w is its v-th).
+// kernels/README.md explains it step by step.
 #pragma once
 #include <cuda_bf16.h>
 
@@ -78,31 +79,36 @@ __device__ void produce(const GemmParams& p, const Schedule<C::kRows, C::kColumn
   }
 }
 
-/// The scales of B for one step: one 128x128 block, or two with the switch at the 8-column group `edge`.
+/// The scales of B: one 128x128 block a step, or two with the switch at the 8-column group `edge`. A lane keeps those
+/// of one step of 32, so that a step costs a shuffle instead of a load.
 template <class C>
 struct WeightScales {
   const float* row[C::kWeightScales];
-  float now[C::kWeightScales], next[C::kWeightScales];
-  int edge = 0;
+  float kept[C::kWeightScales], now[C::kWeightScales];
+  int edge = 0, last = 0;
 
   __device__ WeightScales(const GemmParams& p, const Work& w) {
-    const int block_rows = (p.n + 127) / 128;
     if constexpr (C::kTokens) return;
-    edge = (128 - w.column % 128) / 8;
+    const int block_rows = (p.n + 127) / 128;
+    edge = (128 - w.column % 128) / 8, last = w.k_count - 1;
 #pragma unroll
     for (int i = 0; i < C::kWeightScales; ++i) {
       const int block = min(w.column / 128 + i, block_rows - 1);
       row[i] = p.weight_scales + static_cast<std::int64_t>(w.group * block_rows + block) * p.k_blocks + w.k_first;
-      next[i] = __ldg(row[i]);
     }
+    fetch(0);
   }
-  /// Takes the prefetched scales of step i and fetches the following ones.
-  __device__ void turn(int i, int count) {
+  /// The 32 steps from i on.
+  __device__ void fetch(int i) {
 #pragma unroll
-    for (int s = 0; s < C::kWeightScales; ++s) {
-      now[s] = next[s];
-      next[s] = __ldg(row[s] + min(i + 1, count - 1));
-    }
+    for (int s = 0; s < C::kWeightScales; ++s)
+      kept[s] = __ldg(row[s] + min(i + static_cast<int>(threadIdx.x % 32), last));
+  }
+  /// Those of step i.
+  __device__ void turn(int i) {
+    if (i % 32 == 0 && i > 0) fetch(i);
+#pragma unroll
+    for (int s = 0; s < C::kWeightScales; ++s) now[s] = __shfl_sync(~0U, kept[s], i);
   }
 };
 
@@ -195,75 +201,121 @@ struct Reader {
 
   __device__ Reader(const GemmParams& p, const Ring<C>& ring, const Lane& me, int rank) {
     const std::uint32_t base = __shfl_sync(~0U, ring.a, 0);
-    a = operand_word(base + me.group * kBand * kStep), b = operand_word(base + C::kStages * C::kABytes);
+    a = __shfl_sync(~0U, operand_word(base + me.group * kBand * kStep), 0);
+    b = __shfl_sync(~0U, operand_word(base + C::kStages * C::kABytes), 0);
     scales = base + (ring.scales - ring.a) + (me.group * kBand + me.row) * 4;
     columns = base + (ring.scales - ring.a) + (C::kRows + me.lane % 4 * 2) * 4;
     full = base + (ring.full - ring.a);
     empty = address_in(base + (ring.empty - ring.a), p.multicast > 1 ? me.lane % 2 : rank);
     releases = me.lane < p.multicast;
   }
-  __device__ void release(int stage) const {
-    __syncwarp();
-    if (releases) barrier_arrive_at(empty + stage * 8);
-  }
 };
 
-/// One band of one k-step: multiply, then promote into `sum`. `last`: hands the stage back as soon as the product is
-/// there; where columns have scales it is read to the end, and the caller does.
+/// The warp has read the stage; `mine`: this lane says so.
 template <class C>
-__device__ void step(const Reader<C>& in, int stage, int wave, bool last, const WeightScales<C>& weights,
-                     float (&sum)[C::kColumns / 2]) {
-  constexpr int kNext = C::kGroups * kBand;  // rows from this warpgroup's band to its next
-  const std::uint32_t scales = in.scales + stage * C::kScaleBytes + wave * kNext * 4;
-  float part[C::kColumns / 2];
-  multiply<C::kColumns>(part, in.a + stage * (C::kABytes / 16) + wave * kNext * kStep / 16,
-                        in.b + stage * (C::kBBytes / 16));
-  const float s0 = load_shared(scales), s8 = load_shared(scales + 32);
-  if constexpr (C::kTokens) {
-    ColumnScales<C> columns(in.columns + stage * C::kScaleBytes);
-    wgmma_wait<0>();
-    pin(part);
-    promote_columns<C>(sum, part, s0, s8, columns);
-  } else {
-    wgmma_wait<0>();
-    pin(part);
-    if (last) in.release(stage);
-    promote<C>(sum, part, s0, s8, weights);
-  }
+__device__ void release(const Reader<C>& in, int stage, bool mine) {
+  __syncwarp();
+  if (mine) barrier_arrive_at(in.empty + stage * 8);
 }
 
-/// All k-steps of a tile for the first kWaves bands of this warpgroup; none: only hands the stages back.
+/// All k-steps of a tile for the first kWaves bands of this warpgroup. The last `kept` stages are not handed back. What
+/// the next step needs (its stage, its scale of B) is waited for while this step's last product is under way, so that
+/// between two products there is only the promotion.
 template <class C, int kWaves>
-__device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& in, Cursor<C>& at,
+__device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& in, Cursor<C>& at, int kept,
                            float (&sum)[C::kBands][C::kColumns / 2]) {
+  constexpr int kNext = C::kGroups * kBand;  // rows from this warpgroup's band to its next
   WeightScales<C> weights(p, w);
-  bool ready = false;  // the stage, asked for before the previous step's last promotion
+  if constexpr (!C::kTokens) weights.turn(0);
+  const int released = in.releases ? w.k_count - kept : 0;  // steps whose stage this lane hands back
+  if (w.k_count > 0) barrier_wait(in.full + at.stage * 8, at.parity);
   for (int i = 0; i < w.k_count; ++i) {
-    if constexpr (!C::kTokens && kWaves > 0) weights.turn(i, w.k_count);
-    if (!ready) barrier_wait(in.full + at.stage * 8, at.parity);
     const int stage = at.stage;
     at.advance();
 #pragma unroll
     for (int v = 0; v < kWaves; ++v) {
-      if (v == kWaves - 1) ready = barrier_done(in.full + at.stage * 8, at.parity);
-      step<C>(in, stage, v, v == kWaves - 1, weights, sum[v]);
+      float part[C::kColumns / 2];
+      multiply<C::kColumns>(part, in.a + stage * (C::kABytes / 16) + v * kNext * kStep / 16,
+                            in.b + stage * (C::kBBytes / 16));
+      const std::uint32_t scales = in.scales + stage * C::kScaleBytes;
+      const float s0 = load_shared(scales + v * kNext * 4), s8 = load_shared(scales + v * kNext * 4 + 32);
+      WeightScales<C> now = weights;
+      if (v == kWaves - 1 && i + 1 < w.k_count) {
+        if constexpr (!C::kTokens) weights.turn(i + 1);
+        barrier_wait(in.full + at.stage * 8, at.parity);
+      }
+      if constexpr (C::kTokens) {
+        ColumnScales<C> columns(in.columns + stage * C::kScaleBytes);
+        wgmma_wait<0>();
+        pin(part);
+        promote_columns<C>(sum[v], part, s0, s8, columns);
+      } else {
+        wgmma_wait<0>();
+        pin(part);
+        if (v == kWaves - 1) release(in, stage, i < released);
+        promote<C>(sum[v], part, s0, s8, now);
+      }
     }
-    if (C::kTokens || kWaves == 0) in.release(stage);
+    if (C::kTokens) release(in, stage, i < released);
   }
 }
 
-/// A tile's sums to D.
+/// A tile that this CTA has nothing of: hands its stages back as they come.
 template <class C>
-__device__ void store(const GemmParams& p, const Work& w, const Lane& me,
+__device__ void skip(const Work& w, const Reader<C>& in, Cursor<C>& at) {
+  for (int i = 0; i < w.k_count; ++i, at.advance()) {
+    barrier_wait(in.full + at.stage * 8, at.parity);
+    release(in, at.stage, in.releases);
+  }
+}
+
+/// A tile's sums to D: bands through the kept stages and TMA where they may be stored whole, else from registers.
+template <class C>
+__device__ void store(const GemmParams& p, const Work& w, const Lane& me, const Ring<C>& ring, int last_stage,
                       const float (&sum)[C::kBands][C::kColumns / 2]) {
+  const bool staged = kept_stages<C>(p, w) > 0;
+  if (staged) named_barrier_sync(1 + me.group, 128);  // all of the warpgroup has read its rows of A
 #pragma unroll
   for (int v = 0; v < C::kBands; ++v) {
     const int band = v * C::kGroups + me.group;
     if (w.row + band * kBand >= w.limit) break;
     if constexpr (C::kTokens) {
       add_fp32<C>(p, w, me, band, sum[v]);
+    } else if (staged && whole(p, w, band)) {
+      stage_bf16<C>(ring.a + band * kBand * kStep, last_stage, me, sum[v]);
     } else {
       store_bf16<C>(p, w, me, band, sum[v]);
+    }
+  }
+  if (staged) {
+    fence_for_tma();
+    named_barrier_sync(4 + me.group, 160);
+  }
+}
+
+/// One warp for each consumer warpgroup: stores what that laid down in the last stages of a tile, then hands them back.
+template <class C>
+__device__ void store_staged(const GemmParams& p, const Schedule<C::kRows, C::kColumns>& schedule, const Ring<C>& ring,
+                             int group, int first, int stride) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  int next = 0;  // the stage after the tile's last
+  for (int t = first; t < schedule.count(); t += stride) {
+    const Work w = schedule.at(t);
+    next = (next + w.k_count) % C::kStages;
+    if (kept_stages<C>(p, w) == 0) continue;
+    named_barrier_sync(4 + group, 160);
+    if (lane == 0) {
+      for (int band = group; band * kBand < C::kRows && w.row + band * kBand < w.limit; band += C::kGroups)
+        for (int c = 0; whole(p, w, band) && c < C::kStaged; ++c)
+          tma_store(&p.d_tiles, w.column + 64 * c, w.row + band * kBand,
+                    ring.a + stage_before<C>(next, c) * C::kABytes + band * kBand * kStep);
+      tma_stores_read();
+    }
+    __syncwarp();
+    if (lane >= p.multicast) continue;
+    for (int c = 0; c < C::kStaged; ++c) {
+      const std::uint32_t empty = ring.empty + stage_before<C>(next, c) * 8;
+      barrier_arrive_at(address_in(empty, p.multicast > 1 ? lane : schedule.rank), 4);
     }
   }
 }
@@ -278,12 +330,13 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
     const Work w = schedule.at(t);
     const bool busy = w.column < p.n;  // the second CTA of a pair may lie past the last column
     float sum[C::kBands][C::kColumns / 2] = {};
+    const int kept = kept_stages<C>(p, w);
     if (!busy) {
-      accumulate<C, 0>(p, w, in, at, sum);
+      skip<C>(w, in, at);
     } else if (C::kBands > 1 && w.limit - w.row <= C::kGroups * kBand) {
-      accumulate<C, 1>(p, w, in, at, sum);
+      accumulate<C, 1>(p, w, in, at, kept, sum);
     } else {
-      accumulate<C, C::kBands>(p, w, in, at, sum);
+      accumulate<C, C::kBands>(p, w, in, at, kept, sum);
     }
     if constexpr (!C::kTokens) {
       if (p.split > 1) {
@@ -291,7 +344,7 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
         continue;
       }
     }
-    if (busy && w.k_count > 0) store<C>(p, w, me, sum);
+    if (busy && w.k_count > 0) store<C>(p, w, me, ring, stage_before<C>(at.stage, 0), sum);
   }
 }
 
@@ -337,11 +390,16 @@ __global__ __launch_bounds__(C::kThreads, 1) void block_gemm(const __grid_consta
   const Schedule<C::kRows, C::kColumns> schedule{p, list, row_tiles, column_tiles, rank};
   const int first = static_cast<int>(blockIdx.x) / cluster, stride = static_cast<int>(gridDim.x) / cluster;
   if (threadIdx.x >= C::kGroups * 128) {
-    if constexpr (C::kGroups == 2) give_registers<40>();
-    if (threadIdx.x < C::kGroups * 128 + 32) produce<C>(p, schedule, ring, first, stride);
+    if constexpr (C::kGroups > 1) give_registers<C::kOtherRegisters>();
+    const int warp = __shfl_sync(~0U, static_cast<int>(threadIdx.x / 32) - C::kGroups * 4, 0);
+    if (warp == 0) {
+      produce<C>(p, schedule, ring, first, stride);
+    } else if (C::kThroughStages && warp <= C::kGroups) {
+      store_staged<C>(p, schedule, ring, warp - 1, first, stride);
+    }
     if (p.split > 1) cluster_sync();
   } else {
-    if constexpr (C::kGroups == 2) take_registers<232>();
+    if constexpr (C::kGroups > 1) take_registers<C::kConsumerRegisters>();
     consume<C>(p, schedule, ring, first, stride);
   }
   if (cluster > 1) cluster_sync();  // no CTA may leave while another can still write to it

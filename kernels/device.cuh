@@ -35,6 +35,10 @@ __device__ inline std::uint32_t address_in(std::uint32_t address, std::uint32_t 
 __device__ inline void barrier_arrive_at(std::uint32_t remote) {
   asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote) : "memory");
 }
+/// As many arrivals at once.
+__device__ inline void barrier_arrive_at(std::uint32_t remote, std::uint32_t count) {
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0], %1;" ::"r"(remote), "r"(count) : "memory");
+}
 /// Whether that phase is complete already; costs no wait.
 __device__ inline bool barrier_done(std::uint32_t barrier, std::uint32_t parity) {
   std::uint32_t done;
@@ -75,6 +79,27 @@ __device__ inline void tma_multicast(std::uint32_t to, const CUtensorMap* map, i
       "[%0], [%1, {%2, %3}], [%4], %5;" ::"r"(to),
       "l"(map), "r"(x), "r"(y), "r"(barrier), "h"(mask)
       : "memory");
+}
+
+/// A box of shared memory to a tensor; what lies outside the tensor is dropped.
+__device__ inline void tma_store(const CUtensorMap* map, int x, int y, std::uint32_t from) {
+  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map), "r"(x),
+               "r"(y), "r"(from)
+               : "memory");
+}
+/// Waits until this thread's stores have read all of their shared memory.
+__device__ inline void tma_stores_read() {
+  asm volatile("cp.async.bulk.commit_group;\ncp.async.bulk.wait_group.read 0;" ::: "memory");
+}
+/// What this thread wrote to shared memory is there for TMA and wgmma.
+__device__ inline void fence_for_tma() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+/// Four 8x8 matrices of 16 bits to shared memory: lane l gives the address of row l % 8 of matrix l / 8, and holds of
+/// each matrix row l / 4, columns 2 (l % 4) and the next.
+__device__ inline void store_matrices(std::uint32_t row, std::uint32_t a, std::uint32_t b, std::uint32_t c,
+                                      std::uint32_t d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row), "r"(a), "r"(b), "r"(c),
+               "r"(d)
+               : "memory");
 }
 
 /// True in one lane of a converged warp. The compiler knows that it is one, which a test of the lane number hides.

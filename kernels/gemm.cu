@@ -17,6 +17,7 @@ GemmParams describe_tensors(const Args& args, const Tile& tile, std::int64_t row
   const std::int64_t k_blocks = ceil_div(args.k, 128);
   p.a = map_codes(args.a, rows, args.k, tile.bm >= 128 ? tile.bm / 2 : tile.bm);
   p.b = map_codes(args.b, groups * args.n, args.k, tile.bn);
+  p.d_tiles = map_tiles(args.d, rows, args.n);
   p.weight_scales = args.b_scales;
   p.d = args.d;
   p.m = static_cast<int>(args.m), p.n = static_cast<int>(args.n);

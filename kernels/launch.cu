@@ -72,6 +72,11 @@ CUtensorMap map_codes(const void* data, std::int64_t rows, std::int64_t k, int b
   return encode(CU_TENSOR_MAP_DATA_TYPE_UINT8, data, k, rows, k, 128, box_rows, CU_TENSOR_MAP_SWIZZLE_128B);
 }
 
+CUtensorMap map_tiles(const void* data, std::int64_t rows, std::int64_t columns) {
+  return encode(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, data, columns, rows, columns * 2, 64, 64,
+                CU_TENSOR_MAP_SWIZZLE_128B);
+}
+
 CUtensorMap map_scales(const float* data, std::int64_t rows, std::int64_t k_blocks, std::int64_t stride, int box) {
   return encode(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, data, rows, k_blocks, stride * 4, box, 1, CU_TENSOR_MAP_SWIZZLE_NONE);
 }

@@ -47,6 +47,7 @@ double cost(const Problem& p, const Tile& t, int sms) {
   const double row_tiles = static_cast<double>(p.groups) * std::ceil(p.rows_per_group / t.bm);
   const double tiles = row_tiles * static_cast<double>(ceil_div(p.n, t.bn));
   const double clusters = row_tiles * static_cast<double>(ceil_div(ceil_div(p.n, t.bn), t.multicast));
+  if (cluster > sms || (t.split > 1 && clusters * t.split > sms)) return std::numeric_limits<double>::infinity();
   const double each = cycles(p, t) / std::max(1.0, clusters * cluster);
   const double waves = std::ceil(clusters / std::max(1.0, resident(cluster, sms)));
   const double steps = static_cast<double>(ceil_div(p.k, 128));
@@ -68,12 +69,12 @@ Tile best(const Problem& p, const std::array<Tile, N>& candidates, int sms) {
 }
 
 // The compiled tiles (kernels/gemm.cu, wgrad.cu), with the ways to use their clusters.
-constexpr std::array<Tile, 25> kDense = {
-    {{256, 128, 2, 1}, {256, 128, 1, 1}, {128, 192, 2, 1}, {128, 192, 1, 1}, {128, 128, 2, 1},
-     {128, 128, 1, 1}, {128, 64, 1, 1},  {64, 128, 1, 1},  {64, 64, 1, 1},   {64, 32, 1, 1},
-     {64, 128, 1, 2},  {64, 128, 1, 4},  {64, 128, 1, 6},  {64, 128, 1, 8},  {64, 64, 1, 2},
-     {64, 64, 1, 4},   {64, 64, 1, 8},   {128, 64, 1, 2},  {128, 64, 1, 4},  {128, 128, 1, 2},
-     {128, 128, 1, 4}, {128, 128, 1, 6}, {256, 128, 1, 2}, {256, 128, 1, 4}, {128, 192, 1, 2}}};
+constexpr std::array<Tile, 27> kDense = {
+    {{256, 128, 2, 1}, {256, 128, 1, 1}, {192, 128, 2, 1}, {192, 128, 1, 1}, {128, 192, 2, 1}, {128, 192, 1, 1},
+     {128, 128, 2, 1}, {128, 128, 1, 1}, {128, 64, 1, 1},  {64, 128, 1, 1},  {64, 64, 1, 1},   {64, 32, 1, 1},
+     {64, 128, 1, 2},  {64, 128, 1, 4},  {64, 128, 1, 6},  {64, 128, 1, 8},  {64, 64, 1, 2},   {64, 64, 1, 4},
+     {64, 64, 1, 8},   {128, 64, 1, 2},  {128, 64, 1, 4},  {128, 128, 1, 2}, {128, 128, 1, 4}, {128, 128, 1, 6},
+     {256, 128, 1, 2}, {256, 128, 1, 4}, {128, 192, 1, 2}}};
 constexpr std::array<Tile, 7> kGrouped = {{{256, 128, 2, 1},
                                            {256, 128, 1, 1},
                                            {128, 192, 2, 1},
@@ -81,7 +82,8 @@ constexpr std::array<Tile, 7> kGrouped = {{{256, 128, 2, 1},
                                            {128, 128, 2, 1},
                                            {128, 128, 1, 1},
                                            {128, 64, 1, 1}}};
-constexpr std::array<Tile, 4> kWgrad = {{{256, 128, 2, 1}, {256, 128, 1, 1}, {128, 128, 2, 1}, {128, 128, 1, 1}}};
+constexpr std::array<Tile, 6> kWgrad = {
+    {{256, 128, 2, 1}, {256, 128, 1, 1}, {192, 128, 2, 1}, {192, 128, 1, 1}, {128, 128, 2, 1}, {128, 128, 1, 1}}};
 
 int sms_or_all(int sms) { return sms > 0 ? sms : 132; }
 

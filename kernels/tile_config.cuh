@@ -16,18 +16,23 @@ template <int kRows_, int kColumns_, bool kTokens_>
 struct TileConfig {
   static constexpr int kRows = kRows_, kColumns = kColumns_;
   static constexpr bool kTokens = kTokens_;
-  static constexpr int kGroups = kRows >= 128 ? 2 : 1;  // consumer warpgroups
+  static constexpr int kGroups = kRows == 192 ? 3 : kRows >= 128 ? 2 : 1;  // consumer warpgroups
   static constexpr int kBands = kRows / kBand / kGroups;
   static constexpr int kBoxes = kRows >= 128 ? 2 : 1, kBoxRows = kRows / kBoxes;  // TMA loads of A per stage
   static constexpr int kThreads = (kGroups + 1) * 128;
   static constexpr int kABytes = kRows * kStep, kBBytes = kColumns * kStep;
   static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
   static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
-  static constexpr int kList = kRows >= 128 ? kRowTiles : 1;  // grouped walks need at least 128 rows
-  static constexpr int kOther = 1024 + 256;                   // alignment, barriers
+  static constexpr int kList = kRows == 128 || kRows == 256 ? kRowTiles : 1;  // row tiles of grouped walks
+  static constexpr int kOther = 1024 + 256;                                   // alignment, barriers
   static constexpr int kFit = (kSharedLimit - kOther - kList * 4 - 64) / kStageBytes;
   static constexpr int kStages = kFit < 8 ? kFit : 8;
   static constexpr int kShared = kStages * kStageBytes + kOther;  // dynamic
+  // Registers of a consumer's and of the other threads where the warpgroups share them out anew (65536 an SM)
+  static constexpr int kConsumerRegisters = kGroups == 3 ? 160 : 232, kOtherRegisters = kGroups == 3 ? 32 : 40;
+  // D leaves through the last stages of A, 64 columns of a band in each: as many bytes as A's rows of that band
+  static constexpr int kStaged = kColumns / 64;
+  static constexpr bool kThroughStages = kColumns % 64 == 0 && !kTokens;
   // 128x128 scale blocks that a tile may touch in n, and where (in 8 columns) the second may begin
   static constexpr int kWeightScales = 128 % kColumns == 0 ? 1 : 2;
   static constexpr int kEdgeStep = std::gcd(kColumns, 128) / 8;

@@ -10,6 +10,8 @@ void launch_weights(const Tile& tile, const GemmParams& params, const Launch& la
                     std::int64_t work) {
   if (tile.bm == 256 && tile.bn == 128)
     return launch_tile<TileConfig<256, 128, false>>(tile, params, launch, device, work);
+  if (tile.bm == 192 && tile.bn == 128)
+    return launch_tile<TileConfig<192, 128, false>>(tile, params, launch, device, work);
   if (tile.bm == 128 && tile.bn == 192)
     return launch_tile<TileConfig<128, 192, false>>(tile, params, launch, device, work);
   launch_weights_128(tile, params, launch, device, work);
