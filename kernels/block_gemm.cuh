@@ -17,10 +17,11 @@ namespace railcast::kernels {
 /// Shared memory of a CTA, as addresses.
 template <class C>
 struct Ring {
-  std::uint32_t a, b, scales, full, empty;
+  std::uint32_t d, a, b, scales, full, empty;
 
   __device__ explicit Ring(std::uint32_t base)
-      : a(base),
+      : d(base),
+        a(d + C::kDBytes),
         b(a + C::kStages * C::kABytes),
         scales(b + C::kStages * C::kBBytes),
         full(scales + C::kStages * C::kScaleBytes),
@@ -211,23 +212,22 @@ struct Reader {
   }
 };
 
-/// The warp has read the stage; `mine`: this lane says so.
+/// The warp has read the stage.
 template <class C>
-__device__ void release(const Reader<C>& in, int stage, bool mine) {
+__device__ void release(const Reader<C>& in, int stage) {
   __syncwarp();
-  if (mine) barrier_arrive_at(in.empty + stage * 8);
+  if (in.releases) barrier_arrive_at(in.empty + stage * 8);
 }
 
-/// All k-steps of a tile for the first kWaves bands of this warpgroup. The last `kept` stages are not handed back. What
-/// the next step needs (its stage, its scale of B) is waited for while this step's last product is under way, so that
-/// between two products there is only the promotion.
+/// All k-steps of a tile for the first kWaves bands of this warpgroup. What the next step needs (its stage, its scale
+/// of B) is waited for while this step's last product is under way, so that between two products there is only the
+/// promotion.
 template <class C, int kWaves>
-__device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& in, Cursor<C>& at, int kept,
+__device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& in, Cursor<C>& at,
                            float (&sum)[C::kBands][C::kColumns / 2]) {
   constexpr int kNext = C::kGroups * kBand;  // rows from this warpgroup's band to its next
   WeightScales<C> weights(p, w);
   if constexpr (!C::kTokens) weights.turn(0);
-  const int released = in.releases ? w.k_count - kept : 0;  // steps whose stage this lane hands back
   if (w.k_count > 0) barrier_wait(in.full + at.stage * 8, at.parity);
   for (int i = 0; i < w.k_count; ++i) {
     const int stage = at.stage;
@@ -252,11 +252,11 @@ __device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& 
       } else {
         wgmma_wait<0>();
         pin(part);
-        if (v == kWaves - 1) release(in, stage, i < released);
+        if (v == kWaves - 1) release(in, stage);
         promote<C>(sum[v], part, s0, s8, now);
       }
     }
-    if (C::kTokens) release(in, stage, i < released);
+    if (C::kTokens) release(in, stage);
   }
 }
 
@@ -265,59 +265,58 @@ template <class C>
 __device__ void skip(const Work& w, const Reader<C>& in, Cursor<C>& at) {
   for (int i = 0; i < w.k_count; ++i, at.advance()) {
     barrier_wait(in.full + at.stage * 8, at.parity);
-    release(in, at.stage, in.releases);
+    release(in, at.stage);
   }
 }
 
-/// A tile's sums to D: bands through the kept stages and TMA where they may be stored whole, else from registers.
+/// A tile's sums to D: a band that may be stored whole through shared memory and TMA, else from registers. `staged`:
+/// how many tiles of this warpgroup went the first way.
 template <class C>
-__device__ void store(const GemmParams& p, const Work& w, const Lane& me, const Ring<C>& ring, int last_stage,
+__device__ void store(const GemmParams& p, const Work& w, const Lane& me, const Ring<C>& ring, int& staged,
                       const float (&sum)[C::kBands][C::kColumns / 2]) {
-  const bool staged = kept_stages<C>(p, w) > 0;
-  if (staged) named_barrier_sync(1 + me.group, 128);  // all of the warpgroup has read its rows of A
+  const bool stages = through_shared<C>(p, w, me.group);
+  if (stages && staged++ > 0) named_barrier_sync(1 + me.group, 160);  // the previous tile's has been read
 #pragma unroll
   for (int v = 0; v < C::kBands; ++v) {
     const int band = v * C::kGroups + me.group;
     if (w.row + band * kBand >= w.limit) break;
     if constexpr (C::kTokens) {
       add_fp32<C>(p, w, me, band, sum[v]);
-    } else if (staged && whole(p, w, band)) {
-      stage_bf16<C>(ring.a + band * kBand * kStep, last_stage, me, sum[v]);
+    } else if (stages && whole(p, w, band)) {
+      stage_bf16<C>(ring.d + band * kBand * C::kColumns * 2, me, sum[v]);
     } else {
       store_bf16<C>(p, w, me, band, sum[v]);
     }
   }
-  if (staged) {
-    fence_for_tma();
-    named_barrier_sync(4 + me.group, 160);
-  }
+  if (!stages) return;
+  fence_for_tma();
+  named_barrier_arrive(4 + me.group, 160);
 }
 
-/// One warp for each consumer warpgroup: stores what that laid down in the last stages of a tile, then hands them back.
+/// One warp for each consumer warpgroup: stores what that has laid down.
 template <class C>
 __device__ void store_staged(const GemmParams& p, const Schedule<C::kRows, C::kColumns>& schedule, const Ring<C>& ring,
                              int group, int first, int stride) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  int next = 0;  // the stage after the tile's last
+  bool again = false;
   for (int t = first; t < schedule.count(); t += stride) {
     const Work w = schedule.at(t);
-    next = (next + w.k_count) % C::kStages;
-    if (kept_stages<C>(p, w) == 0) continue;
-    named_barrier_sync(4 + group, 160);
-    if (lane == 0) {
-      for (int band = group; band * kBand < C::kRows && w.row + band * kBand < w.limit; band += C::kGroups)
-        for (int c = 0; whole(p, w, band) && c < C::kStaged; ++c)
-          tma_store(&p.d_tiles, w.column + 64 * c, w.row + band * kBand,
-                    ring.a + stage_before<C>(next, c) * C::kABytes + band * kBand * kStep);
+    if (!through_shared<C>(p, w, group)) continue;
+    if (again) {
       tma_stores_read();
+      named_barrier_arrive(1 + group, 160);
+    }
+    again = true;
+    named_barrier_sync(4 + group, 160);
+    if (elected()) {
+      for (int band = group; band < C::kRows / kBand && whole(p, w, band); band += C::kGroups)
+        for (int c = 0; c < C::kColumns / 64; ++c)
+          tma_store(&p.d_tiles, w.column + 64 * c, w.row + band * kBand,
+                    ring.d + (band * (C::kColumns / 64) + c) * kBand * kStep);
+      tma_stores_commit();
     }
     __syncwarp();
-    if (lane >= p.multicast) continue;
-    for (int c = 0; c < C::kStaged; ++c) {
-      const std::uint32_t empty = ring.empty + stage_before<C>(next, c) * 8;
-      barrier_arrive_at(address_in(empty, p.multicast > 1 ? lane : schedule.rank), 4);
-    }
   }
+  tma_stores_read();
 }
 
 template <class C>
@@ -326,17 +325,17 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
   const Lane me;
   const Reader<C> in(p, ring, me, schedule.rank);
   Cursor<C> at;
+  int staged = 0;
   for (int t = first; t < schedule.count(); t += stride) {
     const Work w = schedule.at(t);
     const bool busy = w.column < p.n;  // the second CTA of a pair may lie past the last column
     float sum[C::kBands][C::kColumns / 2] = {};
-    const int kept = kept_stages<C>(p, w);
     if (!busy) {
       skip<C>(w, in, at);
     } else if (C::kBands > 1 && w.limit - w.row <= C::kGroups * kBand) {
-      accumulate<C, 1>(p, w, in, at, kept, sum);
+      accumulate<C, 1>(p, w, in, at, sum);
     } else {
-      accumulate<C, C::kBands>(p, w, in, at, kept, sum);
+      accumulate<C, C::kBands>(p, w, in, at, sum);
     }
     if constexpr (!C::kTokens) {
       if (p.split > 1) {
@@ -344,7 +343,7 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
         continue;
       }
     }
-    if (busy && w.k_count > 0) store<C>(p, w, me, ring, stage_before<C>(at.stage, 0), sum);
+    if (busy && w.k_count > 0) store<C>(p, w, me, ring, staged, sum);
   }
 }
 
@@ -394,7 +393,7 @@ __global__ __launch_bounds__(C::kThreads, 1) void block_gemm(const __grid_consta
     const int warp = __shfl_sync(~0U, static_cast<int>(threadIdx.x / 32) - C::kGroups * 4, 0);
     if (warp == 0) {
       produce<C>(p, schedule, ring, first, stride);
-    } else if (C::kThroughStages && warp <= C::kGroups) {
+    } else if (C::kStaged && warp <= C::kGroups) {
       store_staged<C>(p, schedule, ring, warp - 1, first, stride);
     }
     if (p.split > 1) cluster_sync();

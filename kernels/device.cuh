@@ -35,10 +35,6 @@ __device__ inline std::uint32_t address_in(std::uint32_t address, std::uint32_t 
 __device__ inline void barrier_arrive_at(std::uint32_t remote) {
   asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote) : "memory");
 }
-/// As many arrivals at once.
-__device__ inline void barrier_arrive_at(std::uint32_t remote, std::uint32_t count) {
-  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0], %1;" ::"r"(remote), "r"(count) : "memory");
-}
 /// Whether that phase is complete already; costs no wait.
 __device__ inline bool barrier_done(std::uint32_t barrier, std::uint32_t parity) {
   std::uint32_t done;
@@ -87,10 +83,9 @@ __device__ inline void tma_store(const CUtensorMap* map, int x, int y, std::uint
                "r"(y), "r"(from)
                : "memory");
 }
-/// Waits until this thread's stores have read all of their shared memory.
-__device__ inline void tma_stores_read() {
-  asm volatile("cp.async.bulk.commit_group;\ncp.async.bulk.wait_group.read 0;" ::: "memory");
-}
+__device__ inline void tma_stores_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+/// Waits until this thread's committed stores have read all of their shared memory.
+__device__ inline void tma_stores_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
 /// What this thread wrote to shared memory is there for TMA and wgmma.
 __device__ inline void fence_for_tma() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 /// Four 8x8 matrices of 16 bits to shared memory: lane l gives the address of row l % 8 of matrix l / 8, and holds of

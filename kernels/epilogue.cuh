@@ -1,7 +1,6 @@
-// From accumulators to D. A whole band of BF16 goes through shared memory and TMA, in the stages of A that the
-// warpgroup has read last, so that it costs no memory of its own. What TMA cannot cut off (row tails of groups) or has
-// no room for (few k-steps) goes straight from registers: a transpose within each quad of lanes makes 16-byte pieces,
-// and tails are plain predicates.
+// From accumulators to D. A whole band of BF16 goes through shared memory and TMA, so that the next tile's products
+// begin while it is on its way. What TMA cannot cut off (row tails of groups) goes straight from registers: a transpose
+// within each quad of lanes makes 16-byte pieces, and tails are plain predicates.
 #pragma once
 #include <cuda_bf16.h>
 
@@ -30,37 +29,30 @@ __device__ inline void transpose_quad(std::uint32_t (&w)[4], int lane) {
   }
 }
 
-/// Stages at the end of a tile through which D is stored; 0: none are.
-template <class C>
-__device__ int kept_stages(const GemmParams& p, const Work& w) {
-  if (!C::kThroughStages) return 0;
-  return p.split == 1 && w.k_count >= C::kStaged && w.column < p.n ? C::kStaged : 0;
-}
-/// The stage `back` stages before the last one of those that end before `next`.
-template <class C>
-__device__ int stage_before(int next, int back) {
-  return (next + C::kStages - 1 - back) % C::kStages;
-}
 /// Whether TMA may store all 64 rows of a band: it cuts off what lies past the last row of D, but not what lies past
 /// the last row of a group.
 __device__ inline bool whole(const GemmParams& p, const Work& w, int band) {
-  return p.walk == Walk::dense || w.row + (band + 1) * kBand <= w.limit;
+  const int row = w.row + band * kBand;
+  return p.walk == Walk::dense ? row < w.limit : row + kBand <= w.limit;
+}
+/// Whether a warpgroup's part of a tile goes through shared memory: where its first band does.
+template <class C>
+__device__ bool through_shared(const GemmParams& p, const Work& w, int group) {
+  return C::kStaged && p.split == 1 && w.k_count > 0 && w.column < p.n && whole(p, w, group);
 }
 
-/// A band in BF16 into the stages whose rows of A begin at `rows` + stage: columns 64 c .. 64 c + 63 in the c-th stage
-/// before the last, rows of 128 bytes, 128-byte swizzle. A warp writes only over the rows of A that it has read.
+/// A band in BF16 to shared memory: 64 columns at a time, rows of 128 bytes, 128-byte swizzle.
 template <class C>
-__device__ void stage_bf16(std::uint32_t rows, int last_stage, const Lane& me, const float (&sum)[C::kColumns / 2]) {
+__device__ void stage_bf16(std::uint32_t to, const Lane& me, const float (&sum)[C::kColumns / 2]) {
   const int row = me.warp * 16 + me.lane % 16;  // whose address this lane gives
   const std::uint32_t mine = row * kStep + ((me.lane / 16 ^ me.lane % 8) << 4);
 #pragma unroll
-  for (int c = 0; c < C::kStaged; ++c) {
-    const int stage = last_stage - c + (last_stage < c ? C::kStages : 0);
-    const std::uint32_t to = rows + stage * C::kABytes;
+  for (int c = 0; c < C::kColumns / 64; ++c) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const float* s = &sum[(8 * c + 2 * i) * 4];
-      store_matrices(to + (mine ^ i << 5), pack(s[0], s[1]), pack(s[2], s[3]), pack(s[4], s[5]), pack(s[6], s[7]));
+      store_matrices(to + c * kBand * kStep + (mine ^ i << 5), pack(s[0], s[1]), pack(s[2], s[3]), pack(s[4], s[5]),
+                     pack(s[6], s[7]));
     }
   }
 }

@@ -25,14 +25,14 @@ struct TileConfig {
   static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
   static constexpr int kList = kRows == 128 || kRows == 256 ? kRowTiles : 1;  // row tiles of grouped walks
   static constexpr int kOther = 1024 + 256;                                   // alignment, barriers
-  static constexpr int kFit = (kSharedLimit - kOther - kList * 4 - 64) / kStageBytes;
+  // D leaves through shared memory of its own, 64 columns of a band at a time (BF16 only)
+  static constexpr bool kStaged = kColumns % 64 == 0 && !kTokens;
+  static constexpr int kDBytes = kStaged ? kRows * kColumns * 2 : 0;
+  static constexpr int kFit = (kSharedLimit - kOther - kDBytes - kList * 4 - 64) / kStageBytes;
   static constexpr int kStages = kFit < 8 ? kFit : 8;
-  static constexpr int kShared = kStages * kStageBytes + kOther;  // dynamic
+  static constexpr int kShared = kStages * kStageBytes + kDBytes + kOther;  // dynamic
   // Registers of a consumer's and of the other threads where the warpgroups share them out anew (65536 an SM)
   static constexpr int kConsumerRegisters = kGroups == 3 ? 160 : 232, kOtherRegisters = kGroups == 3 ? 32 : 40;
-  // D leaves through the last stages of A, 64 columns of a band in each: as many bytes as A's rows of that band
-  static constexpr int kStaged = kColumns / 64;
-  static constexpr bool kThroughStages = kColumns % 64 == 0 && !kTokens;
   // 128x128 scale blocks that a tile may touch in n, and where (in 8 columns) the second may begin
   static constexpr int kWeightScales = 128 % kColumns == 0 ? 1 : 2;
   static constexpr int kEdgeStep = std::gcd(kColumns, 128) / 8;
