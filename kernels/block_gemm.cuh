@@ -88,7 +88,8 @@ struct WeightScales {
   float kept[C::kWeightScales], now[C::kWeightScales];
   int edge = 0, last = 0;
 
-  __device__ WeightScales(const GemmParams& p, const Work& w) {
+  /// Asks for those of the tile's first steps.
+  __device__ void begin(const GemmParams& p, const Work& w) {
     if constexpr (C::kTokens) return;
     const int block_rows = (p.n + 127) / 128;
     edge = (128 - w.column % 128) / 8, last = w.k_count - 1;
@@ -223,12 +224,11 @@ __device__ void release(const Reader<C>& in, int stage) {
 /// of B) is waited for while this step's last product is under way, so that between two products there is only the
 /// promotion.
 template <class C, int kWaves>
-__device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& in, Cursor<C>& at,
+__device__ void accumulate(const Work& w, const Reader<C>& in, Cursor<C>& at, WeightScales<C>& weights,
                            float (&sum)[C::kBands][C::kColumns / 2]) {
   constexpr int kNext = C::kGroups * kBand;  // rows from this warpgroup's band to its next
-  WeightScales<C> weights(p, w);
   if constexpr (!C::kTokens) weights.turn(0);
-  if (w.k_count > 0) barrier_wait(in.full + at.stage * 8, at.parity);
+  barrier_wait(in.full + at.stage * 8, at.parity);
   for (int i = 0; i < w.k_count; ++i) {
     const int stage = at.stage;
     at.advance();
@@ -239,7 +239,7 @@ __device__ void accumulate(const GemmParams& p, const Work& w, const Reader<C>& 
                             in.b + stage * (C::kBBytes / 16));
       const std::uint32_t scales = in.scales + stage * C::kScaleBytes;
       const float s0 = load_shared(scales + v * kNext * 4), s8 = load_shared(scales + v * kNext * 4 + 32);
-      WeightScales<C> now = weights;
+      const WeightScales<C> now = weights;
       if (v == kWaves - 1 && i + 1 < w.k_count) {
         if constexpr (!C::kTokens) weights.turn(i + 1);
         barrier_wait(in.full + at.stage * 8, at.parity);
@@ -280,10 +280,10 @@ __device__ void store(const GemmParams& p, const Work& w, const Lane& me, const 
   for (int v = 0; v < C::kBands; ++v) {
     const int band = v * C::kGroups + me.group;
     if (w.row + band * kBand >= w.limit) break;
-    if constexpr (C::kTokens) {
+    if (stages && whole(p, w, band)) {
+      stage<C>(ring.d + band * C::kDBytes / (C::kRows / kBand), me, sum[v]);
+    } else if constexpr (C::kTokens) {
       add_fp32<C>(p, w, me, band, sum[v]);
-    } else if (stages && whole(p, w, band)) {
-      stage_bf16<C>(ring.d + band * kBand * C::kColumns * 2, me, sum[v]);
     } else {
       store_bf16<C>(p, w, me, band, sum[v]);
     }
@@ -309,9 +309,7 @@ __device__ void store_staged(const GemmParams& p, const Schedule<C::kRows, C::kC
     named_barrier_sync(4 + group, 160);
     if (elected()) {
       for (int band = group; band < C::kRows / kBand && whole(p, w, band); band += C::kGroups)
-        for (int c = 0; c < C::kColumns / 64; ++c)
-          tma_store(&p.d_tiles, w.column + 64 * c, w.row + band * kBand,
-                    ring.d + (band * (C::kColumns / 64) + c) * kBand * kStep);
+        send_staged<C>(p, w, band, ring.d + band * C::kDBytes / (C::kRows / kBand));
       tma_stores_commit();
     }
     __syncwarp();
@@ -324,26 +322,31 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
                         int first, int stride) {
   const Lane me;
   const Reader<C> in(p, ring, me, schedule.rank);
+  if (first >= schedule.count()) return;
   Cursor<C> at;
+  WeightScales<C> weights;
+  Work w = schedule.at(first);
+  weights.begin(p, w);
   int staged = 0;
   for (int t = first; t < schedule.count(); t += stride) {
-    const Work w = schedule.at(t);
-    const bool busy = w.column < p.n;  // the second CTA of a pair may lie past the last column
+    const bool busy = w.column < p.n && w.k_count > 0;  // the second CTA of a pair may lie past the last column
     float sum[C::kBands][C::kColumns / 2] = {};
     if (!busy) {
       skip<C>(w, in, at);
     } else if (C::kBands > 1 && w.limit - w.row <= C::kGroups * kBand) {
-      accumulate<C, 1>(p, w, in, at, sum);
+      accumulate<C, 1>(w, in, at, weights, sum);
     } else {
-      accumulate<C, C::kBands>(p, w, in, at, sum);
+      accumulate<C, C::kBands>(w, in, at, weights, sum);
     }
+    const Work done = w;
+    if (t + stride < schedule.count()) w = schedule.at(t + stride), weights.begin(p, w);  // while this tile is stored
     if constexpr (!C::kTokens) {
       if (p.split > 1) {
-        add_up_cluster<C>(p, w, ring.a, me, schedule.rank, sum);
+        add_up_cluster<C>(p, done, ring.a, me, schedule.rank, sum);
         continue;
       }
     }
-    if (busy && w.k_count > 0) store<C>(p, w, me, ring, staged, sum);
+    if (busy) store<C>(p, done, me, ring, staged, sum);
   }
 }
 

@@ -1,6 +1,7 @@
-// From accumulators to D. A whole band of BF16 goes through shared memory and TMA, so that the next tile's products
-// begin while it is on its way. What TMA cannot cut off (row tails of groups) goes straight from registers: a transpose
-// within each quad of lanes makes 16-byte pieces, and tails are plain predicates.
+// From accumulators to D. A whole band goes through shared memory and TMA, so that the next tile's products begin while
+// it is on its way (where shared memory has room for it: not for 256 rows of FP32). What TMA cannot cut off (row tails
+// of groups) goes straight from registers: a transpose within each quad of lanes makes 16-byte pieces, and tails are
+// plain predicates.
 #pragma once
 #include <cuda_bf16.h>
 
@@ -12,6 +13,16 @@ namespace railcast::kernels {
 __device__ inline std::uint32_t pack(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+__device__ inline void store_pair(std::uint32_t to, float a, float b) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to), "f"(a), "f"(b) : "memory");
+}
+/// Adds a box of shared memory to a tensor of FP32; what lies outside the tensor is dropped.
+__device__ inline void tma_add(const CUtensorMap* map, int x, int y, std::uint32_t from) {
+  asm volatile("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map),
+               "r"(x), "r"(y), "r"(from)
+               : "memory");
 }
 
 /// Lanes 4i..4i+3 hold a 4x4 matrix, one row each; afterwards one column each.
@@ -41,18 +52,39 @@ __device__ bool through_shared(const GemmParams& p, const Work& w, int group) {
   return C::kStaged && p.split == 1 && w.k_count > 0 && w.column < p.n && whole(p, w, group);
 }
 
-/// A band in BF16 to shared memory: 64 columns at a time, rows of 128 bytes, 128-byte swizzle.
+/// A band to shared memory: pieces of 64 BF16 or 32 FP32 columns, rows of 128 bytes, 128-byte swizzle.
 template <class C>
-__device__ void stage_bf16(std::uint32_t to, const Lane& me, const float (&sum)[C::kColumns / 2]) {
-  const int row = me.warp * 16 + me.lane % 16;  // whose address this lane gives
-  const std::uint32_t mine = row * kStep + ((me.lane / 16 ^ me.lane % 8) << 4);
+__device__ void stage(std::uint32_t to, const Lane& me, const float (&sum)[C::kColumns / 2]) {
+  if constexpr (C::kTokens) {
+    const std::uint32_t mine = to + me.row * kStep + me.lane % 2 * 8, turn = me.lane / 4 << 4;
 #pragma unroll
-  for (int c = 0; c < C::kColumns / 64; ++c) {
+    for (int j = 0; j < C::kColumns / 8; ++j) {
+      const std::uint32_t at = mine + j / 4 * kBand * kStep + ((j % 4 * 2 + me.lane % 4 / 2) << 4 ^ turn);
+      store_pair(at, sum[4 * j], sum[4 * j + 1]), store_pair(at + 8 * kStep, sum[4 * j + 2], sum[4 * j + 3]);
+    }
+  } else {
+    const int row = me.warp * 16 + me.lane % 16;  // whose address this lane gives
+    const std::uint32_t mine = row * kStep + ((me.lane / 16 ^ me.lane % 8) << 4);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float* s = &sum[(8 * c + 2 * i) * 4];
-      store_matrices(to + c * kBand * kStep + (mine ^ i << 5), pack(s[0], s[1]), pack(s[2], s[3]), pack(s[4], s[5]),
-                     pack(s[6], s[7]));
+    for (int i = 0; i < C::kColumns / 16; ++i) {
+      const float* s = &sum[8 * i];
+      store_matrices(to + i / 4 * kBand * kStep + (mine ^ i % 4 << 5), pack(s[0], s[1]), pack(s[2], s[3]),
+                     pack(s[4], s[5]), pack(s[6], s[7]));
+    }
+  }
+}
+
+/// What `stage` has laid down to D. FP32 is added: every element once a launch, so the result does not depend on the
+/// order.
+template <class C>
+__device__ void send_staged(const GemmParams& p, const Work& w, int band, std::uint32_t from) {
+  constexpr int kPiece = C::kTokens ? 32 : 64;
+  const int row = w.row + band * kBand + (C::kTokens ? w.group * p.m : 0);
+  for (int c = 0; c < C::kColumns / kPiece; ++c, from += kBand * kStep) {
+    if constexpr (C::kTokens) {
+      tma_add(&p.d_tiles, w.column + kPiece * c, row, from);
+    } else {
+      tma_store(&p.d_tiles, w.column + kPiece * c, row, from);
     }
   }
 }

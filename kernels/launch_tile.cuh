@@ -21,8 +21,12 @@ void allow_shared_memory(const Device& device) {
 }
 
 template <class C>
-void launch_tile(const Tile& tile, const GemmParams& params, const Launch& launch, const Device& device,
+void launch_tile(const Tile& tile, const GemmParams& given, const Launch& launch, const Device& device,
                  std::int64_t work) {
+  GemmParams params = given;
+  const int columns = tile.bn * tile.multicast;
+  params.by_raster = Divide(static_cast<std::uint32_t>(params.raster));
+  params.by_strip = Divide(static_cast<std::uint32_t>(params.raster * ((params.n + columns - 1) / columns)));
   const int cluster = std::max(tile.multicast, tile.split), sms = launch.sms > 0 ? launch.sms : device.sms;
   if (cluster > sms || (tile.split > 1 && work * tile.split > sms))
     throw KernelError(Fault::argument, "the tile " + describe(tile) + " needs more than the " + std::to_string(sms) +

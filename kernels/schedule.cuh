@@ -10,16 +10,32 @@ namespace railcast::kernels {
 
 enum class Walk : int { dense, contiguous, masked, token_groups };
 
+/// n / divisor without a division, for 0 <= n < 2^31.
+struct Divide {
+  std::uint32_t factor = 0, shift = 0;  ///< factor 0: the divisor is 1
+
+  Divide() = default;
+  explicit Divide(std::uint32_t divisor) {
+    if (divisor == 1) return;
+    while ((std::uint64_t{1} << shift) < divisor) ++shift;
+    factor = static_cast<std::uint32_t>(((std::uint64_t{1} << (31 + shift)) + divisor - 1) / divisor), --shift;
+  }
+  __device__ int by(int n) const {
+    return factor == 0 ? n : static_cast<int>(__umulhi(static_cast<std::uint32_t>(n), factor) >> shift);
+  }
+};
+
 /// Everything a launch carries; lives in constant memory as a __grid_constant__ parameter.
 struct GemmParams {
   CUtensorMap a, b, a_scales, b_scales;  ///< b_scales: only 1x128 (wgrad)
-  CUtensorMap d_tiles;                   ///< D in boxes of 64 x 64 (BF16 only)
+  CUtensorMap d_tiles;                   ///< D in boxes of 64 rows x 128 bytes
   const float* weight_scales;            ///< 128x128 scales [groups][ceil(n/128)][k_blocks]
   void* d;
   const int* map;   ///< block_group, valid_rows or k_offsets
   const int* rows;  ///< rows in use, or null
   int m, n, k_blocks, groups;
   int raster, multicast, split;
+  Divide by_strip, by_raster;  ///< by the tiles of `raster` rows of tiles, and by raster
   Walk walk;
 };
 
@@ -43,10 +59,11 @@ struct Schedule {
     Work w{};
     const int per_group = row_tiles * column_tiles;
     if (p.walk == Walk::token_groups) w.group = t / per_group, t -= w.group * per_group;
-    const int strip = t / (p.raster * column_tiles), first = strip * p.raster;
-    const int height = min(p.raster, row_tiles - first), rest = t - first * column_tiles;
-    const int row_tile = first + rest % height;
-    w.column = (rest / height * p.multicast + (p.multicast > 1 ? rank : 0)) * kColumns;
+    const int first = p.by_strip.by(t) * p.raster, rest = t - first * column_tiles;
+    const int height = min(p.raster, row_tiles - first);
+    const int column = height == p.raster ? p.by_raster.by(rest) : rest / height;
+    const int row_tile = first + rest - column * height;
+    w.column = (column * p.multicast + (p.multicast > 1 ? rank : 0)) * kColumns;
     place_rows(w, row_tile);
     place_k(w);
     return w;

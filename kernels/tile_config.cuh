@@ -23,11 +23,12 @@ struct TileConfig {
   static constexpr int kABytes = kRows * kStep, kBBytes = kColumns * kStep;
   static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
   static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
-  static constexpr int kList = kRows == 128 || kRows == 256 ? kRowTiles : 1;  // row tiles of grouped walks
-  static constexpr int kOther = 1024 + 256;                                   // alignment, barriers
-  // D leaves through shared memory of its own, 64 columns of a band at a time (BF16 only)
-  static constexpr bool kStaged = kColumns % 64 == 0 && !kTokens;
-  static constexpr int kDBytes = kStaged ? kRows * kColumns * 2 : 0;
+  static constexpr int kList =
+      !kTokens && (kRows == 128 || kRows == 256) ? kRowTiles : 1;  // row tiles of grouped walks
+  static constexpr int kOther = 1024 + 256;                        // alignment, barriers
+  // D leaves through shared memory of its own, where there is room
+  static constexpr bool kStaged = kColumns % 64 == 0 && (!kTokens || kRows <= 128);
+  static constexpr int kDBytes = kStaged ? kRows * kColumns * (kTokens ? 4 : 2) : 0;
   static constexpr int kFit = (kSharedLimit - kOther - kDBytes - kList * 4 - 64) / kStageBytes;
   static constexpr int kStages = kFit < 8 ? kFit : 8;
   static constexpr int kShared = kStages * kStageBytes + kDBytes + kOther;  // dynamic

@@ -7,8 +7,6 @@ void launch_tokens(const Tile& tile, const GemmParams& params, const Launch& lau
                    std::int64_t work) {
   if (tile.bm == 256 && tile.bn == 128)
     return launch_tile<TileConfig<256, 128, true>>(tile, params, launch, device, work);
-  if (tile.bm == 192 && tile.bn == 128)
-    return launch_tile<TileConfig<192, 128, true>>(tile, params, launch, device, work);
   if (tile.bm == 128 && tile.bn == 128)
     return launch_tile<TileConfig<128, 128, true>>(tile, params, launch, device, work);
   throw_no_such_tile(tile);
