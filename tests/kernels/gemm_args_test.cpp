@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -76,8 +77,12 @@ TEST_CASE("the tile choice fills the GPU", "[kernels][tile]") {
   GemmArgs args = valid();
   args.m = 4096, args.n = 4096;
   CHECK(describe(choose_tile(args, 132)) == "256x128 multicast 2");
-  args.m = 64, args.n = 4096;  // 32 tiles of 64x128: K is shared to keep the SMs busy
+  args.m = 64, args.n = 2112;  // 33 tiles of 64x64: K is shared to keep the SMs busy
   CHECK(choose_tile(args, 132).split > 1);
+  for (const int sms : {1, 2, 5, 17}) {  // never a cluster that the given SMs cannot hold
+    const Tile tile = choose_tile(args, sms);
+    CHECK(std::max(tile.multicast, tile.split) <= sms);
+  }
   args.tile = {128, 128, 1, 1};
   CHECK(choose_tile(args, 132) == args.tile);
 }
