@@ -17,7 +17,7 @@ namespace {
 constexpr double kRotateBytes = 220e6;  // several times the 50 MB of L2
 constexpr std::size_t kFlushBytes = 8ULL << 30;
 constexpr int kCoolSamples = 15;
-constexpr std::chrono::milliseconds kRest{500};  // before "cool": what ran before leaves the card at its power cap
+constexpr std::chrono::milliseconds kRest{300};  // before "cool": what ran before leaves the card at its power cap
 constexpr double kWarmUpMs = 60, kTimedMs = 90, kGraphMs = 5;
 
 std::string number(double x, int digits) {

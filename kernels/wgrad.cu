@@ -5,7 +5,6 @@
 #include "kernels/schedule.cuh"
 
 namespace railcast::kernels {
-CUtensorMap map_sums(const void* data, std::int64_t rows, std::int64_t columns);
 namespace {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
