@@ -37,30 +37,28 @@ class Beside {
     fill_codes(from_.get(), from_.size(), 3, nullptr);
     fill_uniform(a_scales_.get(), a_scales_.size(), 0.005F, 0.02F, 4, nullptr);
     fill_uniform(b_scales_.get(), b_scales_.size(), 0.005F, 0.02F, 5, nullptr);
-    throw_unless(cudaHostAlloc(reinterpret_cast<void**>(&stop_), sizeof(int), cudaHostAllocMapped), "pinned memory");
+    stop_ = DeviceArray<int>(1);
     throw_unless(cudaStreamCreateWithFlags(&gemm_stream_, cudaStreamNonBlocking), "a stream");
     throw_unless(cudaStreamCreateWithFlags(&copy_stream_, cudaStreamNonBlocking), "a stream");
     throw_unless(cudaDeviceSynchronize(), "filling data");
   }
-  ~Beside() {
-    cudaStreamDestroy(gemm_stream_), cudaStreamDestroy(copy_stream_);
-    cudaFreeHost(stop_);
-  }
+  ~Beside() { cudaStreamDestroy(gemm_stream_), cudaStreamDestroy(copy_stream_); }
   Beside(const Beside&) = delete;
   Beside& operator=(const Beside&) = delete;
 
   /// Either side may be absent (0 SMs). The copy runs before, during and after the timed GEMMs.
   Sides run(int gemm_sms, int copy_sms, int cluster) {
     Sides sides;
-    *stop_ = 0;
+    throw_unless(cudaMemset(stop_.get(), 0, sizeof(int)), "clearing the signal");
+    throw_unless(cudaDeviceSynchronize(), "clearing the signal");
     const DeviceArray<CopyProgress> progress(std::vector<CopyProgress>{{0, ~0ULL, 0}});
     if (copy_sms > 0)
-      copy_until(to_.get(), from_.get(), from_.size(), copy_sms, cluster, stop_, progress.get(), copy_stream_);
+      copy_until(to_.get(), from_.get(), from_.size(), copy_sms, cluster, stop_.get(), progress.get(), copy_stream_);
     if (gemm_sms > 0)
       sides.gemm_us = time_gemm(gemm_sms);
     else
       std::this_thread::sleep_for(std::chrono::milliseconds(80));
-    *static_cast<volatile int*>(stop_) = 1;
+    throw_unless(cudaMemsetAsync(stop_.get(), 1, sizeof(int), gemm_stream_), "signalling the copy to stop");
     throw_unless(cudaDeviceSynchronize(), "running a GEMM beside a copy");
     const CopyProgress p = progress.host()[0];
     if (copy_sms > 0)
@@ -92,7 +90,7 @@ class Beside {
   std::int64_t shape_[3];
   DeviceArray<std::uint8_t> a_, b_, d_, from_, to_;
   DeviceArray<float> a_scales_, b_scales_;
-  int* stop_ = nullptr;
+  DeviceArray<int> stop_;  // in device memory: every row of the copy looks at it
   cudaStream_t gemm_stream_ = nullptr, copy_stream_ = nullptr;
 };
 

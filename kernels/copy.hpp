@@ -17,7 +17,7 @@ void copy_on(void* to, const void* from, std::size_t bytes, int sms, int cluster
 struct CopyProgress {
   unsigned long long rows, first_ns, last_ns;
 };
-/// As copy_on over and over until *stop (mapped host memory) is not 0, or 5 s have passed.
+/// As copy_on over and over until *stop (device memory) is not 0, or 5 s have passed.
 void copy_until(void* to, const void* from, std::size_t bytes, int sms, int cluster, const volatile int* stop,
                 CopyProgress* progress, cudaStream_t stream);
 
