@@ -67,6 +67,7 @@ struct Segment {
   Kind kind = Kind::attn_f;
   std::int64_t layer = 0;
   std::array<Time, kProvenances> by_provenance{};  ///< latency + work, by where the figures come from
+  Time own;                                        ///< of it, on railcast's own kernels: measured or interpolated
 };
 
 struct TrainStep {
