@@ -74,6 +74,15 @@ TEST_CASE("a row comes back exactly, as measured", "[model][calibrated]") {
   CHECK(seen > 150);
 }
 
+TEST_CASE("a cost says whether rows of our own kernels carry it", "[model][calibrated]") {
+  const auto h100 = costs("h100");
+  CHECK(h100->cost(Quantize{4096, 7168}, 132).own);                            // a row
+  CHECK(h100->cost(Quantize{5120, 7168}, 132).own);                            // between rows
+  CHECK_FALSE(h100->cost(Quantize{64, 128}, 132).own);                         // beyond them
+  CHECK_FALSE(h100->cost(Gemm{4096, 4096, 7168, Dtype::fp8_block}, 132).own);  // a peer's
+  CHECK_FALSE(costs("h20")->cost(Quantize{4096, 7168}, 78).own);               // another chip
+}
+
 TEST_CASE("between two rows lies between them", "[model][calibrated]") {
   const auto h100 = costs("h100");
   const auto rate = [&](std::int64_t m) {
