@@ -125,10 +125,10 @@ TEST_CASE("a cool row is brought to sustained by the ratio of those with both", 
 
 TEST_CASE("without rows of its impl a shape says that it is assumed", "[model][calibrated]") {
   const auto h100 = costs("h100");
-  const Cost rope = h100->cost(Rope{4096, 8192}, 132);
-  CHECK(rope.provenance == Provenance::assumed);
-  CHECK_THAT(rope.source, ContainsSubstring("copy.csv"));
-  CHECK(rope.work.seconds() == Approx(hbm_bytes(Rope{4096, 8192}) / 2838.4e9).epsilon(1e-3));
+  const Cost add = h100->cost(Add{4096, 8192}, 132);
+  CHECK(add.provenance == Provenance::assumed);
+  CHECK_THAT(add.source, ContainsSubstring("copy.csv"));
+  CHECK(add.work.seconds() == Approx(hbm_bytes(Add{4096, 8192}) / 2838.4e9).epsilon(1e-3));
   const Cost wgrad = h100->cost(Wgrad{4096, 4096, 4096, Dtype::bf16}, 132);  // as BF16 GEMMs, not at the peak
   CHECK(wgrad.provenance == Provenance::assumed);
   CHECK(flops(Wgrad{4096, 4096, 4096}) / wgrad.total().seconds() < 800e12);
