@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "model/retime.hpp"
 #include "model/stretch.hpp"
 
 namespace railcast {
@@ -25,6 +26,16 @@ std::string split_note(const Scenario& s, const Forecast& f) {
   }
 }
 
+// Tables that are no shape's: without them a figure stands on less, and says so.
+void add_missing_tables(const Machine& m, std::vector<std::string>& all) {
+  if (m.calibration.empty()) return;
+  if (m.steady_ratio == 1)
+    all.push_back(
+        "no steady.csv: GEMMs are assumed to run on as in rows of a tenth of a second, before the power cap bites");
+  if (m.repeat_spread == 0) all.push_back("no repeat.csv: measured rows are assumed to spread as interpolated ones");
+  if (m.copy_rate.empty()) all.push_back("no copy.csv: a quarter of the SMs is assumed to fill the memory");
+}
+
 }  // namespace
 
 Forecast forecast(const Scenario& s, bool fold) {
@@ -36,11 +47,18 @@ Forecast forecast(const Scenario& s, bool fold) {
   return f;
 }
 
+void add_interval(Forecast& f) {
+  constexpr std::size_t kLarge = 300'000;  // ops: fewer samples keep it to seconds
+  const Interval i = step_interval(f.step, f.trace.makespan, f.step.graph.ops.size() > kLarge ? 8 : 24);
+  f.metrics.step_low_s = i.low, f.metrics.step_high_s = i.high;
+}
+
 std::vector<std::string> warnings(const Scenario& s, const Forecast& f) {
   std::vector<std::string> all;
   if (s.plan.pp > 1 && s.plan.split != "list") all.push_back(split_note(s, f));
   const Stretch stretch(s, Layout(s));
   if (!stretch.none()) all.push_back(stretch.note());
+  add_missing_tables(s.machine, all);
   if (!f.metrics.memory.fits()) all.push_back(memory_advice(s, f.memory));
   return all;
 }

@@ -21,6 +21,9 @@ struct Forecast {
 /// not fit in memory is forecast all the same.
 Forecast forecast(const Scenario& s, bool fold = true);
 
+/// The 90 % interval of the step time, from the spreads of its costs, by re-timing the (folded) step's graph.
+void add_interval(Forecast& f);
+
 /// What a reader must know beside the figures: what was assumed, what does not fit and what would help, which expected
 /// figures are not met.
 std::vector<std::string> warnings(const Scenario& s, const Forecast& f);

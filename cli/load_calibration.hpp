@@ -39,6 +39,9 @@ std::map<std::int64_t, ByteRate> load_copy_rate(const std::string& path);
 /// where the file does not exist.
 double load_steady_ratio(const std::string& path);
 
+/// repeat.csv: one GEMM in two runs; the 90th percentile of |ln(first / second)|, 0 where the file does not exist.
+double load_repeat_spread(const std::string& path);
+
 /// gemm_beside_copy.csv: a GEMM and a copy that own disjoint SMs, alone and together (launched as 2-CTA clusters).
 struct PairRow {
   Shape gemm;

@@ -164,6 +164,7 @@ void use_calibration(Machine& m, const Machine& measured) {
   m.calibration = folder.string();
   m.calibrated_on = measured.chip();
   m.copy_rate = load_copy_rate((folder / "copy.csv").string());
+  m.repeat_spread = load_repeat_spread((folder / "repeat.csv").string());
   m.steady_ratio = load_steady_ratio((folder / "steady.csv").string());
   m.exchange = load_exchange_kernels((folder / "deepep.json").string());
   m.nccl = load_nccl((folder / "nccl.json").string());

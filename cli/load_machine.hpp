@@ -13,4 +13,7 @@ namespace railcast {
 /// file's ({"nic": "800 Gb/s"}); a changed nic or nvlink takes its _effective along in proportion. Throws BadInput.
 Machine load_machine(const std::string& name_or_path, const std::string& scenarios_dir, JsonObject* changes = nullptr);
 
+/// The machine on which rows were measured: the one named, or the one that the files' device ("NVIDIA H100 ...") names.
+Machine measured_machine(const std::string& device, const std::string& said);
+
 }  // namespace railcast

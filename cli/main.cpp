@@ -9,16 +9,20 @@ namespace {
 
 using namespace railcast;
 
+void add_json(CLI::App* verb, std::optional<std::string>& json) {
+  verb->add_option_function<std::vector<std::string>>(
+          "--json", [&json](const std::vector<std::string>& to) { json = to.empty() || to[0].empty() ? "-" : to[0]; },
+          "write JSON to FILE, or to standard output instead of text")
+      ->expected(0, 1)
+      ->type_name("[FILE]");
+}
+
 void add_scenario(CLI::App* verb, ScenarioOptions& o) {
   verb->add_option("SCENARIO", o.scenario, "scenario file (see `railcast list`)")->required();
   verb->add_option("--set", o.set, "override a key, e.g. plan.ep=32, machine=h100 (repeatable)")
       ->take_all()
       ->allow_extra_args(false);
-  verb->add_option_function<std::vector<std::string>>(
-          "--json", [&o](const std::vector<std::string>& to) { o.json = to.empty() || to[0].empty() ? "-" : to[0]; },
-          "write JSON to FILE, or to standard output instead of text")
-      ->expected(0, 1)
-      ->type_name("[FILE]");
+  add_json(verb, o.json);
   verb->add_option("--threads", o.threads, "threads for independent forecasts (the result does not depend on it)")
       ->check(CLI::Range(1, 1024));
 }
@@ -28,6 +32,7 @@ void add_run(CLI::App& app, RunOptions& o) {
   add_scenario(verb, o);
   verb->add_option("--trace", o.trace, "write the step's timeline: FILE.pftrace (ui.perfetto.dev) or FILE.json");
   verb->add_flag("--no-fold", o.no_fold, "simulate every rank instead of one of each kind");
+  verb->add_flag("--sensitivity", o.sensitivity, "what a faster kernel family, memory or port would be worth instead");
   verb->add_flag("--allow-oom", o.allow_oom, "exit with 0 even where the plan does not fit in memory");
   verb->footer(
       "Examples:\n"
@@ -95,6 +100,42 @@ void add_import(CLI::App& app, ImportOptions& o) {
       "  railcast run scenarios/train/deepseek-v3-2048-h800.json --set machine=mine/machine.json");
 }
 
+void add_fit(CLI::App& app, FitOptions& o) {
+  CLI::App* verb = app.add_subcommand("fit", "measured rows into calibrated costs with intervals");
+  verb->add_option("MEASURED", o.measured, "file or folder: railcast-measure, nccl-tests, DeepEP, nvbench, ...")
+      ->required();
+  verb->add_option("-o,--output", o.calibration, "folder that fit.json is written to")->required();
+  verb->add_option("--device", o.device, "machine the rows are of, where the files do not say (h100)");
+  verb->add_option("--held-out", o.held_out, "share of the shapes kept from the fit to judge it")
+      ->check(CLI::Range(0.0, 0.9))
+      ->capture_default_str();
+  verb->add_option("--report", o.report, "write plots of forecast against measured to FILE.html");
+  verb->footer(
+      "Examples:\n"
+      "  railcast fit validate/measured/h100 -o /tmp/calibration\n"
+      "  railcast fit sweep.csv --device h100 -o /tmp/calibration --held-out 0 --report fit.html");
+}
+
+void add_validate(CLI::App& app, ValidateOptions& o) {
+  CLI::App* verb = app.add_subcommand("validate", "forecasts beside measurements that nobody fitted to");
+  verb->add_option("--suite", o.suite, "kernels, network, training or all")
+      ->check(CLI::IsMember({"kernels", "network", "training", "all"}))
+      ->capture_default_str();
+  auto* rows = verb->add_option("--rows", o.rows, "forecast these measured rows instead, from --calibration");
+  auto* calibration = verb->add_option("--calibration", o.calibration, "folder with a fit.json");
+  rows->needs(calibration), calibration->needs(rows);
+  verb->add_option("--device", o.device, "machine the rows are of, where the files do not say");
+  verb->add_option("--explain", o.explain, "what dominates one case's error, by its id")->excludes(rows);
+  add_json(verb, o.json);
+  verb->add_flag("--md", o.markdown, "Markdown instead of text");
+  verb->footer(
+      "Examples:\n"
+      "  railcast validate\n"
+      "  railcast validate --suite training --explain deepseek-v3-2048-h800/step_time_s\n"
+      "  railcast validate --calibration /tmp/calibration --rows held_out.csv --device h100 --json\n"
+      "Exit codes: 0 every stated bound holds, 1 one is broken, 2 bad input.");
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app{"railcast: forecasts what a Mixture-of-Experts model does on a GPU cluster"};
   app.require_subcommand(1);
@@ -111,6 +152,9 @@ int dispatch(int argc, char** argv) {
   add_run(app, run_options), add_sweep(app, sweep_options), add_schedules(app, schedules_options),
       add_tune(app, tune_options), add_explain(app, explain_options);
   add_import(app, import_options);
+  FitOptions fit_options;
+  ValidateOptions validate_options;
+  add_fit(app, fit_options), add_validate(app, validate_options);
   app.add_subcommand("list", "the presets, a line each");
   try {
     app.parse(argc, argv);
@@ -123,6 +167,8 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("explain")) return explain(explain_options);
   if (app.got_subcommand("sweep")) return sweep(sweep_options);
   if (app.got_subcommand("import-topology")) return import_topology(import_options);
+  if (app.got_subcommand("fit")) return fit(fit_options);
+  if (app.got_subcommand("validate")) return validate(validate_options);
   return list();
 }
 

@@ -4,6 +4,7 @@
 #include "cli/exchange.hpp"
 #include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
+#include "cli/sensitivity.hpp"
 #include "cli/verbs.hpp"
 #include "reports/chrome_trace.hpp"
 #include "reports/file.hpp"
@@ -38,9 +39,15 @@ int run(const RunOptions& o) {
   check_trace_name(o.trace);
   const Scenario s = load_scenario(o.scenario, o.set);
   if (o.no_fold) progress("simulating " + std::to_string(s.gpus()) + " ranks, op by op");
-  const Forecast f = forecast(s, !o.no_fold);
+  Forecast f = forecast(s, !o.no_fold);
+  if (!o.no_fold) add_interval(f);
   const auto notes = warnings(s, f);
   write_trace(s, f, o);
+  if (o.sensitivity) {
+    const Sensitivity found = sensitivity(s, f);
+    if (!write_json(o.json, sensitivity_json(found))) std::cout << sensitivity_text(found, use_colour());
+    return kForecast;
+  }
   if (!write_json(o.json, run_json(s, f.metrics, notes))) std::cout << run_text(s, f.metrics, notes, use_colour());
   return f.metrics.memory.fits() || o.allow_oom ? kForecast : kDoesNotFit;
 }

@@ -18,7 +18,7 @@ struct ScenarioOptions {
 
 struct RunOptions : ScenarioOptions {
   std::string trace;  ///< .pftrace or .json
-  bool no_fold = false, allow_oom = false;
+  bool no_fold = false, allow_oom = false, sensitivity = false;
 };
 int run(const RunOptions& o);
 
@@ -42,12 +42,29 @@ struct ImportOptions {
   std::string file;
   std::string machine;  ///< what the file does not say comes from it; empty: by the GPU's compute capability
   std::string name;
-  std::string link;     ///< rate of one NVLink each way; of a GPU's PCIe port where it has no NVLink
+  std::string link;  ///< rate of one NVLink each way; of a GPU's PCIe port where it has no NVLink
 };
 /// Prints a machine.json.
 int import_topology(const ImportOptions& o);
 
 int list();
+
+struct FitOptions {
+  std::string measured, calibration;  ///< a file or folder of rows; the folder that fit.json goes to
+  std::string device;                 ///< a machine's name; empty: as the files say
+  std::string report;                 ///< .html or .svg
+  double held_out = 0.25;             ///< share of the shapes
+};
+int fit(const FitOptions& o);
+
+struct ValidateOptions {
+  std::string suite = "all";
+  std::string calibration, rows, device;  ///< with rows: forecast them from the calibration's fit
+  std::string explain;                    ///< the id of one case
+  std::optional<std::string> json;
+  bool markdown = false;
+};
+int validate(const ValidateOptions& o);
 
 /// Colours only on a terminal, and not where NO_COLOR is set (no-color.org).
 bool use_colour();

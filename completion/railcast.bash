@@ -10,12 +10,14 @@ _railcast() {
     workload.all_to_all.dtype= workload.all_to_all.router='
   COMPREPLY=()
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'run sweep schedules tune explain import-topology list --help' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'run sweep schedules tune explain fit validate import-topology list --help' -- "$word")
     return
   fi
   case $verb in
-    run) options+=' --trace --no-fold --allow-oom --threads' ;;
+    run) options+=' --trace --no-fold --allow-oom --threads --sensitivity' ;;
     tune | schedules) options+=' --threads' ;;
+    fit) options='--help --output --device --held-out --report' ;;
+    validate) options='--help --json --suite --rows --calibration --device --explain --md' ;;
     explain) options+=' --layer' ;;
     sweep) options+=' --metric --threads' ;;
     import-topology) options='--help --machine --name --link' ;;

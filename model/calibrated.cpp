@@ -8,6 +8,7 @@
 #include "model/collective.hpp"
 #include "model/cost.hpp"
 #include "model/floor.hpp"
+#include "model/spread.hpp"
 
 namespace railcast {
 namespace {
@@ -27,7 +28,7 @@ struct Family {
   std::vector<Point> points;
   Coordinates least{}, most{};  ///< corners of the points
   std::int64_t only_sms = 0;    ///< where all points have one SM count
-  bool own = false;             ///< rows of railcast's own kernels
+  double spread = 0;            ///< of interpolated shapes: each forecast from the family's others
 };
 
 /// What the nearest rows say of a shape.
@@ -42,6 +43,7 @@ struct Estimate {
 constexpr Coordinates kScale{0.5, 0.5, 4, 2};
 constexpr std::size_t kNeighbours = 4;
 constexpr double kSlack = 1e-9;
+constexpr std::size_t kFewestForSpread = 10;  // below, ceil(0.9 (n + 1)) exceeds n: the pooled spread of all families
 
 double squared_distance(const Coordinates& a, const Coordinates& b) {
   double d = 0;
@@ -84,17 +86,14 @@ class Calibrated : public CostModel {
     }
     for (const auto& [name, members] : by_family) add_family(name, members);
     learn_sm_law();
+    learn_spreads();
   }
 
   Cost cost(const Shape& s, std::int64_t sms) const override {
     check_sms(machine_, sms);
     if (is_collective(s)) return collective(s, sms);
     const auto own = families_.find(family(s));
-    if (own != families_.end()) {
-      Cost c = from_family(own->second, s, sms);
-      c.own = own->second.own && (c.provenance == Provenance::measured || c.provenance == Provenance::interpolated);
-      return c;
-    }
+    if (own != families_.end()) return from_family(own->second, s, sms);
     return without_rows(s, sms);
   }
 
@@ -109,7 +108,6 @@ class Calibrated : public CostModel {
     }
     f.least = f.most = f.points.front().at;
     f.only_sms = f.points.front().sms;
-    f.own = rows.front()->impl == "railcast";
     for (const auto& p : f.points) {
       if (p.sms != f.only_sms) f.only_sms = 0;
       for (std::size_t i = 0; i < p.at.size(); ++i) {
@@ -147,6 +145,33 @@ class Calibrated : public CostModel {
     for (const auto& [sms, s] : sums) sm_law_[std::log2(share(measured_, sms))] = s.first / s.second;
   }
 
+  /// Cross-validation on the rows themselves: of interpolation by leaving a shape out, of the law of SMs by each swept
+  /// shape's distance from it.
+  void learn_spreads() {
+    std::vector<double> pooled;
+    for (auto& [name, f] : families_) {
+      std::vector<double> own;
+      for (const Point& p : f.points)
+        if (std::ranges::any_of(f.points, [&](const Point& o) { return !(o.shape == p.shape); }))
+          own.push_back(p.log_efficiency - nearest(f, p.shape, p.sms, true).log_efficiency);
+      f.spread = own.size() >= kFewestForSpread ? conformal(own) : 0;
+      pooled.insert(pooled.end(), own.begin(), own.end());
+    }
+    const double all = pooled.empty() ? kRooflineSpread : conformal(pooled);
+    for (auto& [name, f] : families_) f.spread = f.spread > 0 ? f.spread : all;
+    sm_spread_ = spread_of_sm_law();
+  }
+
+  double spread_of_sm_law() const {
+    std::vector<double> off;
+    for (const auto& [name, f] : families_)
+      for (const Point& p : f.points)
+        if (const Point* const full = exact(f, p.shape, measured_.sms); full != nullptr && f.only_sms == 0)
+          if (const auto law = sm_law_.find(std::log2(share(measured_, p.sms))); law != sm_law_.end() && full != &p)
+            off.push_back(std::log(p.seconds / full->seconds) - law->second);
+    return off.empty() ? kRooflineSpread : conformal(off);
+  }
+
   static double share(const Machine& m, std::int64_t sms) {
     return static_cast<double>(sms) / static_cast<double>(m.sms);
   }
@@ -180,12 +205,18 @@ class Calibrated : public CostModel {
   Cost from_family(const Family& f, const Shape& s, std::int64_t sms) const {
     const Point* const row = exact(f, s, measured_sms(sms));
     if (row != nullptr && machine_.same_chip) {
-      return finished(s, after_launch(row->seconds), row->seconds,
-                      row->corrected ? Provenance::interpolated : Provenance::measured, row->where);
+      Cost c = finished(s, after_launch(row->seconds), row->seconds,
+                        row->corrected ? Provenance::interpolated : Provenance::measured, row->where);
+      c.spread = row->corrected || machine_.repeat_spread == 0 ? f.spread : std::min(f.spread, machine_.repeat_spread);
+      return c;
     }
     const Estimate e = nearest(f, s, sms);
-    return by_efficiency(f, s, sms, e,
-                         machine_.same_chip && e.inside ? Provenance::interpolated : Provenance::extrapolated);
+    const Provenance p = machine_.same_chip && e.inside ? Provenance::interpolated : Provenance::extrapolated;
+    Cost c = by_efficiency(f, s, sms, e, p);
+    c.spread = p == Provenance::interpolated ? f.spread
+               : machine_.same_chip          ? std::hypot(f.spread, sm_spread_)
+                                             : std::max(f.spread, kRooflineSpread);
+    return c;
   }
 
   /// The floor over the efficiency; a family measured at one SM count is taken there and slowed from it.
@@ -201,11 +232,14 @@ class Calibrated : public CostModel {
     return std::max<std::int64_t>(1, std::llround(share(measured_, f.only_sms) * static_cast<double>(machine_.sms)));
   }
 
-  Estimate nearest(const Family& f, const Shape& s, std::int64_t sms) const {
+  /// From the rows of other shapes only, where `others` is set.
+  Estimate nearest(const Family& f, const Shape& s, std::int64_t sms, bool others = false) const {
     const std::int64_t there = measured_sms(counted_at(f, sms));
     const Coordinates at = coordinates(measured_, floor_of(measured_, s, there), there);
     std::vector<std::pair<double, const Point*>> order;
-    for (const auto& p : f.points) order.emplace_back(squared_distance(at, p.at), &p);
+    for (const auto& p : f.points)
+      if (!others || !(p.shape == s)) order.emplace_back(squared_distance(at, p.at), &p);
+    if (order.empty()) return nearest(f, s, sms);
     const std::size_t n = std::min(kNeighbours, order.size());
     std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(n), order.end());
     order.resize(n);
@@ -235,6 +269,7 @@ class Calibrated : public CostModel {
     c.latency = Time::seconds(total) - c.work;
     c.provenance = p;
     c.source = std::move(source);
+    c.spread = kRooflineSpread;
     set_draws(machine_, s, c);
     return c;
   }
@@ -244,7 +279,7 @@ class Calibrated : public CostModel {
     const auto dense = families_.find(family(Gemm{1, 1, 1, dtype_of(s)}));
     const Floor f = floor_of(machine_, s, sms);
     if (!memory_bound(s) && dense != families_.end() && !std::holds_alternative<Attention>(s)) {
-      Estimate e = nearest(dense->second, s, sms);
+      Estimate e = nearest(dense->second, s, sms, true);
       e.source = "as gemm: " + e.source;
       return by_efficiency(dense->second, s, sms, e, Provenance::assumed);
     }
@@ -258,21 +293,25 @@ class Calibrated : public CostModel {
   /// Port rates are those DeepEP and NCCL reached elsewhere, so extrapolated, or what machine.json says it assumes.
   Cost collective(const Shape& s, std::int64_t sms) const {
     Cost c = collective_cost(machine_, s, sms);
+    c.spread = kCollectiveSpread;
     const bool exchange = std::holds_alternative<Dispatch>(s) || std::holds_alternative<Combine>(s);
     if (exchange && machine_.exchange.known()) {
       c.provenance = Provenance::extrapolated;
+      c.spread = kExchangeSpread;
       return c;
     }
     const char* const key = c.drawn(Draw::nic) > 0 ? "nic_effective" : "nvlink_effective";
     const auto source = machine_.sources.find(key);
     const bool known = source != machine_.sources.end() && !source->second.starts_with("assumed");
     c.provenance = known ? Provenance::extrapolated : Provenance::assumed;
+    if (!known) c.spread = kRooflineSpread;
     return c;
   }
 
   Machine machine_, measured_;  ///< measured_: with the chip that the rows come from
   std::unique_ptr<CostModel> roofline_;
   std::map<std::string, Family> families_;
+  double sm_spread_ = 0;
   std::map<double, double> sm_law_;  ///< log2 share of the SMs -> ln of time over that on all
 };
 

@@ -22,18 +22,19 @@ struct Sum {
   Time latency, work;
   std::array<double, kDraws> drawn{};
   std::array<Time, kProvenances> by_provenance{};
-  Time own;
   bool any = false;
 
-  void add(const Cost& c) {
+  Shares shares = {};
+
+  void add(const Shape& s, const Cost& c) {
     any = true;
+    add_share(shares, s, c);
     latency += c.latency, work += c.work;
     for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] += c.draw[i] * c.work.seconds();
     by_provenance[static_cast<std::size_t>(c.provenance)] += c.total();
-    if (c.own) own += c.total();
   }
   Part part(Group group) const {
-    Part p{{latency, work, {}, 1}, by_provenance, group, own};
+    Part p{{latency, work, {}, 1}, by_provenance, group, shares};
     for (std::size_t i = 0; i < drawn.size() && work > Time(); ++i)
       p.cost.draw[i] = static_cast<float>(std::clamp(drawn[i] / work.seconds(), 0.0, 1.0));
     return p;
@@ -56,10 +57,10 @@ Parts cost_parts(const Works& works, const CostModel& costs, std::int64_t sms, b
     if (const Group g = group_of(w); g != Group::none) {
       flush();
       Sum alone;
-      alone.add(c);
+      alone.add(w.shape, c);
       parts.push_back(alone.part(g));
     } else {
-      sums[apart && flops(w.shape) > 0].add(c);
+      sums[apart && flops(w.shape) > 0].add(w.shape, c);
     }
   }
   flush();

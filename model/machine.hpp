@@ -46,7 +46,9 @@ struct Machine {
 
   ExchangeKernels exchange;  ///< of dispatch and combine; not known() without a table
 
-  Nccl nccl;                                   ///< known() where the calibration has them
+  Nccl nccl;  ///< known() where the calibration has them
+  /// 90 % of repeats of a measured row were within a factor e^repeat_spread of each other; 0: not measured.
+  double repeat_spread = 0;
   double steady_ratio = 1;  ///< time of a kernel at the power cap after seconds over that in a sustained row, measured
 
   Chip chip() const { return {sms, bf16_peak, fp8_peak, hbm}; }

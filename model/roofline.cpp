@@ -3,6 +3,7 @@
 
 #include "model/collective.hpp"
 #include "model/cost.hpp"
+#include "model/spread.hpp"
 
 namespace railcast {
 namespace {
@@ -13,7 +14,11 @@ class Roofline : public CostModel {
 
   Cost cost(const Shape& s, std::int64_t sms) const override {
     check_sms(machine_, sms);
-    if (is_collective(s)) return collective_cost(machine_, s, sms);
+    if (is_collective(s)) {
+      Cost c = collective_cost(machine_, s, sms);
+      c.spread = kRooflineSpread;
+      return c;
+    }
     const double share = static_cast<double>(sms) / static_cast<double>(machine_.sms);
     const double compute = flops(s) / (share * peak_of(machine_.chip(), dtype_of(s)).per_second());
     // A quarter of the SMs fill the memory, as on H100 (calibration/copy.csv).
@@ -22,6 +27,7 @@ class Roofline : public CostModel {
     c.latency = machine_.kernel_launch;
     c.work = Time::seconds(std::max(compute, memory));
     c.source = machine_.path + (compute > memory ? ": peak" : ": hbm");
+    c.spread = kRooflineSpread;
     set_draws(machine_, s, c);
     return c;
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "model/base.hpp"
 #include "model/layout.hpp"
 #include "model/scenario.hpp"
 #include "model/schedule.hpp"
@@ -67,7 +68,7 @@ struct Segment {
   Kind kind = Kind::attn_f;
   std::int64_t layer = 0;
   std::array<Time, kProvenances> by_provenance{};  ///< latency + work, by where the figures come from
-  Time own;                                        ///< of it, on railcast's own kernels: measured or interpolated
+  Shares shares = {};                              ///< of its cost, before faults of the fabric stretch it
 };
 
 struct TrainStep {

@@ -68,6 +68,8 @@ std::string text(const Json& j) { return j.dump(2) + "\n"; }
 
 std::string run_json(const Scenario& s, const Metrics& m, const std::vector<std::string>& warnings) {
   Json out = figures(m);
+  if (m.step_high_s > 0)
+    out["interval"] = {{"metric", "step_time_s"}, {"level", 0.9}, {"low_s", m.step_low_s}, {"high_s", m.step_high_s}};
   out["expect"] = expectations(s, m);
   out["warnings"] = warnings;
   return text(out);

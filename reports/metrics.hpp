@@ -34,7 +34,8 @@ std::array<std::pair<const char*, double>, 6> categories(const MemoryUse& u);
 
 struct Metrics {
   double step_time_s = 0;
-  double tokens_per_s = 0;  ///< global_batch x sequence / step_time_s
+  double step_low_s = 0, step_high_s = 0;  ///< 90 % of steps are expected between them; 0: not asked for
+  double tokens_per_s = 0;                 ///< global_batch x sequence / step_time_s
   double tokens_per_day = 0;
   double tflops_per_gpu_causal = 0;  ///< flops_per_token x tokens_per_s / GPUs, in 1e12
   double mfu_causal = 0;             ///< of it, the share of the BF16 dense peak, whatever the precision
@@ -46,7 +47,6 @@ struct Metrics {
   MemoryFigures memory;       ///< empty where it was not asked for
   double kv_bytes_per_token = 0;
   std::array<double, kProvenances> provenance{};  ///< shares of the critical path, summing to 1
-  double own_kernels = 0;                         ///< its share on railcast's own kernels, measured or interpolated
   double flops_per_token = 0;                     ///< forward + backward, causal; no input embedding, MTP or recompute
   ParameterCount parameters;
   std::int64_t ops = 0, events = 0;

@@ -14,10 +14,15 @@ std::string cluster(const Scenario& s) {
   return std::to_string(s.gpus()) + " " + s.machine.name + " (" + std::to_string(s.nodes) + " nodes)";
 }
 
+std::string interval_text(const Metrics& m) {
+  if (m.step_high_s <= 0) return "";
+  return " (" + duration_text(m.step_low_s) + " - " + duration_text(m.step_high_s) + ", 90 %)";
+}
+
 std::string title(const Scenario& s, const Metrics& m, bool colour) {
   return inked(s.about.empty() ? s.path : s.about, Ink::bold, colour) + "\n" + duration_text(m.step_time_s) +
-         " a step, " + count_text(m.tokens_per_s) + " tokens/s, MFU " + percent_text(m.mfu_causal) + " (causal) on " +
-         cluster(s) + "\n";
+         interval_text(m) + " a step, " + count_text(m.tokens_per_s) + " tokens/s, MFU " + percent_text(m.mfu_causal) +
+         " (causal) on " + cluster(s) + "\n";
 }
 
 std::string figures(const Scenario& s, const Metrics& m) {
@@ -71,8 +76,7 @@ std::string provenance(const Metrics& m) {
   std::string line = "this step time is ";
   for (std::size_t p = 0; p < kProvenances; ++p)
     line += (p > 0 ? ", " : "") + percent_text(m.provenance[p]) + " " + name(static_cast<Provenance>(p));
-  return line + " (by time on the critical path);\n" + percent_text(m.own_kernels) +
-         " of it rests on rows of railcast's own kernels\n";
+  return line + " (by time on the critical path)\n";
 }
 
 std::string joined(const std::vector<std::int64_t>& numbers) {

@@ -22,7 +22,7 @@ const std::map<std::string, Rule>& rules() {
       {"reports", {{"reports/", "model/", "sim/"}, {"nlohmann/"}}},
       {"kernels",
        {{"kernels/", "model/shapes.hpp"}, {"Eigen/", "cuda", "cooperative_groups", "cublas", "nccl", "dlfcn.h"}}},
-      {"validate", {{"validate/", "reports/", "model/", "sim/"}, {}}},
+      {"validate", {{"validate/", "reports/", "model/", "sim/"}, {"Eigen/", "nlohmann/"}}},
       {"cli", {{"cli/", "validate/", "reports/", "model/", "sim/"}, {"nlohmann/", "CLI/", "pugixml.hpp", "unistd.h"}}},
   };
   return table;

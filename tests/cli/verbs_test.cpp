@@ -133,7 +133,7 @@ TEST_CASE("a trace is written whole, and its slices nest", "[cli][trace]") {
 }
 
 TEST_CASE("help has examples", "[cli]") {
-  for (const char* verb : {"", "run ", "schedules ", "tune ", "explain "}) {
+  for (const char* verb : {"", "run ", "schedules ", "tune ", "explain ", "fit ", "validate "}) {
     const Result r = command(std::string(verb) + "--help");
     CHECK(r.code == 0);
     CHECK_THAT(r.out, ContainsSubstring("Examples:"));
