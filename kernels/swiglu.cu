@@ -64,40 +64,22 @@ struct RowFactors {
   }
 };
 
-/// The forward's h from the cached inputs, and this thread's share of each row's d_weight.
-__device__ __forceinline__ void recompute(const SwiGluBackwardArgs& a, const TilePlace& at, const Cached& in,
-                                          uint4 (&h)[8], float (&d_weight)[8]) {
+/// A row of this thread's share: the forward's h from the cached inputs, both gradients, and its part of d_weight.
+__device__ __forceinline__ float backward_row(const Cached& in, const RowFactors& f, int i, uint4& h, uint4& d_gate,
+                                              uint4& d_up) {
+  float g[8], u[8], d[8], out[8], sum = 0;
+  unpack8_e4m3(in.gate[i], g), unpack8_e4m3(in.up[i], u), unpack8(in.d_h[i], d);
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const RowFactors f(a, at, i);
-    float g[8], u[8], d[8];
-    unpack8_e4m3(in.gate[i], g), unpack8_e4m3(in.up[i], u), unpack8(in.d_h[i], d);
-    d_weight[i] = 0;
-#pragma unroll
-    for (int k = 0; k < 8; ++k) {
-      const float gate = g[k] * f.gate_scale, unweighted = gate * sigmoid(gate) * (u[k] * f.up_scale);
-      d_weight[i] += d[k] * unweighted;
-      g[k] = unweighted * f.weight;
-    }
-    h[i] = pack8(g);
+  for (int k = 0; k < 8; ++k) {
+    const float gate = g[k] * f.gate_scale, up = u[k] * f.up_scale, s = sigmoid(gate), silu = gate * s;
+    const float unweighted = silu * up, weighted = d[k] * f.weight;
+    sum += d[k] * unweighted;
+    out[k] = unweighted * f.weight;
+    g[k] = weighted * up * (s + silu * (1.0f - s));
+    u[k] = weighted * silu;
   }
-}
-
-__device__ __forceinline__ void gradients(const SwiGluBackwardArgs& a, const TilePlace& at, const Cached& in,
-                                          uint4 (&d_gate)[8], uint4 (&d_up)[8]) {
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const RowFactors f(a, at, i);
-    float g[8], u[8], d[8];
-    unpack8_e4m3(in.gate[i], g), unpack8_e4m3(in.up[i], u), unpack8(in.d_h[i], d);
-#pragma unroll
-    for (int k = 0; k < 8; ++k) {
-      const float gate = g[k] * f.gate_scale, s = sigmoid(gate), weighted = d[k] * f.weight * s;
-      g[k] = weighted * (u[k] * f.up_scale) * (1.0f + gate * (1.0f - s));
-      u[k] = weighted * gate;
-    }
-    d_gate[i] = pack8(g), d_up[i] = pack8(u);
-  }
+  h = pack8(out), d_gate = pack8(g), d_up = pack8(u);
+  return sum;
 }
 
 /// One orientation pair of d_gate (`right` false) or d_up (true) into its half of the [rows, 2*cols] outputs.
@@ -113,21 +95,20 @@ __device__ __forceinline__ void store_gradient(const SwiGluBackwardArgs& a, Tile
 __global__ __launch_bounds__(256, 2) void swiglu_backward_tile(const SwiGluBackwardArgs a, unsigned col_blocks) {
   __shared__ TileScratch scratch;
   const TilePlace at(blockIdx.x, col_blocks, a.rows, a.cols);
-  const Cached in(a, at);
+  uint4 h[8], d_gate[8], d_up[8];
+  float d_weight[8];
   {
-    uint4 h[8];
-    float d_weight[8];
-    recompute(a, at, in, h, d_weight);
-    quantize_tile_columns(h, at, scratch, a.h_q_t, a.h_scales_t, a.format);
+    const Cached in(a, at);
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-#pragma unroll
-      for (int step = 8; step > 0; step /= 2) d_weight[i] += __shfl_xor_sync(full_warp, d_weight[i], step);
-      if (a.d_weight != nullptr && at.cg == i) a.d_weight_parts[at.col0 / 128 * a.rows + at.row(i)] = d_weight[i];
-    }
+    for (int i = 0; i < 8; ++i) d_weight[i] = backward_row(in, RowFactors(a, at, i), i, h[i], d_gate[i], d_up[i]);
   }
-  uint4 d_gate[8], d_up[8];
-  gradients(a, at, in, d_gate, d_up);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+#pragma unroll
+    for (int step = 8; step > 0; step /= 2) d_weight[i] += __shfl_xor_sync(full_warp, d_weight[i], step);
+    if (a.d_weight != nullptr && at.cg == i) a.d_weight_parts[at.col0 / 128 * a.rows + at.row(i)] = d_weight[i];
+  }
+  quantize_tile_columns(h, at, scratch, a.h_q_t, a.h_scales_t, a.format);
   store_gradient(a, at, false, d_gate, scratch);
   store_gradient(a, at, true, d_up, scratch);
 }

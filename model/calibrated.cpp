@@ -28,6 +28,7 @@ struct Family {
   std::vector<Point> points;
   Coordinates least{}, most{};  ///< corners of the points
   std::int64_t only_sms = 0;    ///< where all points have one SM count
+  bool own = false;             ///< rows of railcast's own kernels
   double spread = 0;            ///< of interpolated shapes: each forecast from the family's others
 };
 
@@ -93,7 +94,11 @@ class Calibrated : public CostModel {
     check_sms(machine_, sms);
     if (is_collective(s)) return collective(s, sms);
     const auto own = families_.find(family(s));
-    if (own != families_.end()) return from_family(own->second, s, sms);
+    if (own != families_.end()) {
+      Cost c = from_family(own->second, s, sms);
+      c.own = own->second.own && (c.provenance == Provenance::measured || c.provenance == Provenance::interpolated);
+      return c;
+    }
     return without_rows(s, sms);
   }
 
@@ -108,6 +113,7 @@ class Calibrated : public CostModel {
     }
     f.least = f.most = f.points.front().at;
     f.only_sms = f.points.front().sms;
+    f.own = rows.front()->impl == "railcast";
     for (const auto& p : f.points) {
       if (p.sms != f.only_sms) f.only_sms = 0;
       for (std::size_t i = 0; i < p.at.size(); ++i) {

@@ -28,14 +28,14 @@ std::vector<ChunkMaker::Piece> ChunkMaker::pieces(Kind kind, const Works& works,
   for (const Part& p : cost_parts(works, *scenario_.costs, sms, apart)) {
     const bool inside = p.group != Group::none && !is_communication(kind);
     made.push_back({graph_.cost(p.cost), p.group, false});
-    segments_.push_back({inside ? Kind::collective : kind, 0, p.by_provenance, p.shares});
+    segments_.push_back({inside ? Kind::collective : kind, 0, p.by_provenance, p.own, p.shares});
   }
   return made;
 }
 
 std::pair<CostId, Group> ChunkMaker::single(Kind kind, const Works& works, Group group) {
   const Parts parts = cost_parts(works, *scenario_.costs, scenario_.machine.sms);
-  segments_.push_back({kind, 0, parts.at(0).by_provenance, parts.at(0).shares});
+  segments_.push_back({kind, 0, parts.at(0).by_provenance, parts.at(0).own, parts.at(0).shares});
   return {graph_.cost(parts.at(0).cost), group};
 }
 
@@ -57,7 +57,8 @@ std::vector<ChunkMaker::Piece> ChunkMaker::loaded_pieces(Kind kind, Works LayerW
     made.push_back({static_cast<CostId>(segments_.size()), by_position[0][part].group, true});
     for (const Parts& parts : by_position) {
       graph_.cost(parts[part].cost);
-      segments_.push_back({inside ? Kind::collective : kind, 0, parts[part].by_provenance, parts[part].shares});
+      segments_.push_back(
+          {inside ? Kind::collective : kind, 0, parts[part].by_provenance, parts[part].own, parts[part].shares});
     }
   }
   return made;

@@ -15,6 +15,7 @@ struct Part {
   OpCost cost;
   std::array<Time, kProvenances> by_provenance{};
   Group group = Group::none;
+  Time own;  ///< of it, on railcast's own kernels
   Shares shares = {};
 };
 using Parts = std::vector<Part>;

@@ -23,6 +23,7 @@ struct Cost {
   std::array<double, kDraws> draw{};  ///< indexed by Draw
   Provenance provenance = Provenance::assumed;
   std::string source;  ///< file and rows, or the peak used
+  bool own = false;    ///< measured or interpolated from rows of railcast's own kernels
   double spread = 0;   ///< 90 % of measurements are expected within a factor e^spread of total()
   Time total() const { return latency + work; }
   double drawn(Draw d) const { return draw[static_cast<std::size_t>(d)]; }

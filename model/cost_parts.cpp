@@ -22,6 +22,7 @@ struct Sum {
   Time latency, work;
   std::array<double, kDraws> drawn{};
   std::array<Time, kProvenances> by_provenance{};
+  Time own;
   bool any = false;
 
   Shares shares = {};
@@ -32,9 +33,10 @@ struct Sum {
     latency += c.latency, work += c.work;
     for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] += c.draw[i] * c.work.seconds();
     by_provenance[static_cast<std::size_t>(c.provenance)] += c.total();
+    if (c.own) own += c.total();
   }
   Part part(Group group) const {
-    Part p{{latency, work, {}, 1}, by_provenance, group, shares};
+    Part p{{latency, work, {}, 1}, by_provenance, group, own, shares};
     for (std::size_t i = 0; i < drawn.size() && work > Time(); ++i)
       p.cost.draw[i] = static_cast<float>(std::clamp(drawn[i] / work.seconds(), 0.0, 1.0));
     return p;

@@ -225,6 +225,7 @@ void Stretch::apply(TrainStep& step) const {
       const double longer = (after.latency + after.work).seconds() / (before.latency + before.work).seconds();
       Segment segment = step.segments[op.cost];
       for (Time& time : segment.by_provenance) time = Time::seconds(time.seconds() * longer);
+      segment.own = Time::seconds(segment.own.seconds() * longer);
       step.segments.push_back(segment);
     }
     op.cost = it->second;

@@ -68,6 +68,7 @@ struct Segment {
   Kind kind = Kind::attn_f;
   std::int64_t layer = 0;
   std::array<Time, kProvenances> by_provenance{};  ///< latency + work, by where the figures come from
+  Time own;                                        ///< of it, on railcast's own kernels: measured or interpolated
   Shares shares = {};                              ///< of its cost, before faults of the fabric stretch it
 };
 

@@ -48,6 +48,19 @@ std::vector<PathKind> path_kinds(const Graph& g, const Trace& t, const std::vect
   return kinds;
 }
 
+double path_own(const TrainStep& s, const Trace& t, const std::vector<OpId>& path) {
+  double own = 0, busy = 0;
+  for (OpId op : path) {
+    const Segment& segment = s.segments[s.graph.ops[op].cost];
+    const double took = duration(t, op).seconds();
+    Time known;
+    for (Time source : segment.by_provenance) known += source;
+    if (known > Time()) own += took * (segment.own.seconds() / known.seconds());
+    busy += took;
+  }
+  return busy > 0 ? own / busy : 0;
+}
+
 std::array<double, kProvenances> path_provenance(const TrainStep& s, const Trace& t, const std::vector<OpId>& path) {
   std::array<double, kProvenances> shares{};
   double busy = 0;

@@ -23,5 +23,7 @@ std::vector<PathKind> path_kinds(const Graph& g, const Trace& t, const std::vect
 /// Shares of the path's busy time by where the costs come from, each op's duration spread as its Segment says; they
 /// sum to 1 (all 0 where the path takes no time). An op without a source counts as assumed.
 std::array<double, kProvenances> path_provenance(const TrainStep& s, const Trace& t, const std::vector<OpId>& path);
+/// Share of its time that rests on rows of railcast's own kernels.
+double path_own(const TrainStep& s, const Trace& t, const std::vector<OpId>& path);
 
 }  // namespace railcast

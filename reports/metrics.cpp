@@ -51,6 +51,7 @@ void add_counts(std::vector<NamedValue>& v, const Metrics& m) {
   v.push_back({"kv_bytes_per_token", m.kv_bytes_per_token, true});
   for (std::size_t p = 0; p < kProvenances; ++p)
     v.push_back({std::string("provenance.") + name(static_cast<Provenance>(p)), m.provenance[p]});
+  v.push_back({"provenance.own_kernels", m.own_kernels});
   v.push_back({"flops_per_token", m.flops_per_token});
   v.push_back({"parameters.total", static_cast<double>(m.parameters.total), true});
   v.push_back({"parameters.active", static_cast<double>(m.parameters.active), true});
@@ -86,6 +87,7 @@ Metrics metrics(const Scenario& s, const TrainStep& step, const Trace& trace, co
   const std::vector<OpId> path = critical_path(step.graph, trace);
   m.critical_path = path_kinds(step.graph, trace, path);
   m.provenance = path_provenance(step, trace, path);
+  m.own_kernels = path_own(step, trace, path);
   return m;
 }
 

@@ -47,6 +47,7 @@ struct Metrics {
   MemoryFigures memory;       ///< empty where it was not asked for
   double kv_bytes_per_token = 0;
   std::array<double, kProvenances> provenance{};  ///< shares of the critical path, summing to 1
+  double own_kernels = 0;                         ///< its share on railcast's own kernels, measured or interpolated
   double flops_per_token = 0;                     ///< forward + backward, causal; no input embedding, MTP or recompute
   ParameterCount parameters;
   std::int64_t ops = 0, events = 0;

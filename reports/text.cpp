@@ -76,7 +76,8 @@ std::string provenance(const Metrics& m) {
   std::string line = "this step time is ";
   for (std::size_t p = 0; p < kProvenances; ++p)
     line += (p > 0 ? ", " : "") + percent_text(m.provenance[p]) + " " + name(static_cast<Provenance>(p));
-  return line + " (by time on the critical path)\n";
+  return line + " (by time on the critical path);\n" + percent_text(m.own_kernels) +
+         " of it rests on rows of railcast's own kernels\n";
 }
 
 std::string joined(const std::vector<std::int64_t>& numbers) {

@@ -74,6 +74,15 @@ TEST_CASE("a row comes back exactly, as measured", "[model][calibrated]") {
   CHECK(seen > 150);
 }
 
+TEST_CASE("a cost says whether rows of our own kernels carry it", "[model][calibrated]") {
+  const auto h100 = costs("h100");
+  CHECK(h100->cost(Quantize{4096, 7168}, 132).own);                            // a row
+  CHECK(h100->cost(Quantize{5120, 7168}, 132).own);                            // between rows
+  CHECK_FALSE(h100->cost(Quantize{64, 128}, 132).own);                         // beyond them
+  CHECK_FALSE(h100->cost(Gemm{4096, 4096, 7168, Dtype::fp8_block}, 132).own);  // a peer's
+  CHECK_FALSE(costs("h20")->cost(Quantize{4096, 7168}, 78).own);               // another chip
+}
+
 TEST_CASE("between two rows lies between them", "[model][calibrated]") {
   const auto h100 = costs("h100");
   const auto rate = [&](std::int64_t m) {
@@ -116,10 +125,10 @@ TEST_CASE("a cool row is brought to sustained by the ratio of those with both", 
 
 TEST_CASE("without rows of its impl a shape says that it is assumed", "[model][calibrated]") {
   const auto h100 = costs("h100");
-  const Cost rope = h100->cost(Rope{4096, 8192}, 132);
-  CHECK(rope.provenance == Provenance::assumed);
-  CHECK_THAT(rope.source, ContainsSubstring("copy.csv"));
-  CHECK(rope.work.seconds() == Approx(hbm_bytes(Rope{4096, 8192}) / 2838.4e9).epsilon(1e-3));
+  const Cost add = h100->cost(Add{4096, 8192}, 132);
+  CHECK(add.provenance == Provenance::assumed);
+  CHECK_THAT(add.source, ContainsSubstring("copy.csv"));
+  CHECK(add.work.seconds() == Approx(hbm_bytes(Add{4096, 8192}) / 2838.4e9).epsilon(1e-3));
   const Cost wgrad = h100->cost(Wgrad{4096, 4096, 4096, Dtype::bf16}, 132);  // as BF16 GEMMs, not at the peak
   CHECK(wgrad.provenance == Provenance::assumed);
   CHECK(flops(Wgrad{4096, 4096, 4096}) / wgrad.total().seconds() < 800e12);

@@ -46,6 +46,16 @@ TEST_CASE("provenance weighs each op's time by its sources", "[reports][critical
   CHECK(shares[2] + shares[3] == 0);
 }
 
+TEST_CASE("an op's time on our own kernels is the share that its segment says", "[reports][critical_path]") {
+  SmallStep s(Program(1));
+  const OpId a = s.op({0, 0, 0, Kind::attn_f}, 0, 6);
+  s.op({0, 0, 0, Kind::mlp_f}, 6, 8, {a});
+  s.step().segments[a].own = Time::seconds(3e-3);
+  const Timed t = std::move(s).done();
+  CHECK(path_own(t.step, t.trace, critical_path(t.step.graph, t.trace)) == Approx(3.0 / 8));
+  CHECK(path_own(t.step, t.trace, {}) == 0);
+}
+
 TEST_CASE("an empty graph has no critical path", "[reports][critical_path]") {
   const Timed t;
   CHECK(critical_path(t.step.graph, t.trace).empty());

@@ -28,7 +28,7 @@ class SmallStep {
   OpId op(const Tag& tag, double start, double end, std::initializer_list<OpId> after = {},
           Provenance p = Provenance::measured) {
     const Time took = Time::seconds((end - start) * 1e-3);
-    Segment segment{tag.kind, tag.layer, {}};
+    Segment segment{tag.kind, tag.layer, {}, {}};
     segment.by_provenance[static_cast<std::size_t>(p)] = took;
     step_.segments.push_back(segment);
     const OpId id = graph_.op(graph_.cost({Time(), took}), none_, pack(tag));
