@@ -35,7 +35,7 @@ int explain(const ExplainOptions& o) {
   check_plan(s.plan, s.model, s.gpus(), s.train.global_batch);
   const std::int64_t layer = chosen_layer(s, o.layer);
   LayerWork w = layer_work(s.model, s.plan, layer, s.train.sequence, s.machine.gpus_per_node);
-  load_experts(w, s.train.expert_imbalance);
+  load_experts(w, slowest_load(s.train, layer));
   const bool shared =
       s.model.moe(layer) && (s.plan.schedule == Schedule::dualpipe || s.plan.schedule == Schedule::dualpipe_v);
   const std::int64_t comm = std::max<std::int64_t>(s.plan.comm_sms, 1);

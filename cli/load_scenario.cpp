@@ -12,6 +12,7 @@
 #include "cli/load_fabric.hpp"
 #include "cli/load_machine.hpp"
 #include "cli/load_model.hpp"
+#include "cli/load_routing.hpp"
 #include "model/exchange_cost.hpp"
 
 namespace railcast {
@@ -98,7 +99,8 @@ Plan read_plan(JsonObject o) {
   return p;
 }
 
-TrainWorkload read_train(JsonObject workload) {
+// The rest of the scenario is there: routing depends on the model, the machine and the plan.
+void read_train(JsonObject workload, Scenario& s) {
   JsonObject o = workload.object("train");
   TrainWorkload w;
   w.sequence = o.integer("sequence", 1, 1 << 24);
@@ -106,8 +108,9 @@ TrainWorkload read_train(JsonObject workload) {
   if (o.has("expert_imbalance")) w.expert_imbalance = o.number("expert_imbalance");
   if (!(w.expert_imbalance >= 1 && w.expert_imbalance <= 64))
     o.refuse("expert_imbalance", "expected the largest load over the mean, from 1 to 64");
+  s.train = w;
+  read_train_routing(o, s);
   o.finish(), workload.finish();
-  return w;
 }
 
 // The metric's name ends in its unit.
@@ -220,7 +223,7 @@ Scenario load_scenario(const std::string& path, const std::vector<std::string>& 
     throw BadInput(
         path, "/plan/comm_sms",
         std::to_string(s.plan.comm_sms) + " leaves no SM for compute; the GPU has " + std::to_string(s.machine.sms));
-  s.train = read_train(o.object("workload"));
+  read_train(o.object("workload"), s);
   s.expect = scenario_expectations(o);
   o.finish();
   s.costs = scenario_costs(s.machine);

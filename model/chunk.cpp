@@ -41,16 +41,15 @@ std::pair<CostId, Group> ChunkMaker::single(Kind kind, const Works& works, Group
 
 // One cost per expert-parallel position, next to each other. An exchange takes as long as the busiest position's.
 std::vector<ChunkMaker::Piece> ChunkMaker::loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w,
-                                                         const std::vector<double>& loads, std::int64_t sms,
-                                                         bool apart) {
-  const auto loaded = [&](double load) {
+                                                         const LayerLoad& loads, std::int64_t sms, bool apart) {
+  const auto loaded = [&](double rows) {
     LayerWork own = w;
-    load_experts(own, load);
+    load_experts(own, {rows, loads.exchange, loads.experts});
     return own.*segment;
   };
-  if (is_communication(kind)) return pieces(kind, loaded(*std::ranges::max_element(loads)), sms, apart);
+  if (is_communication(kind)) return pieces(kind, loaded(loads.most_rows()), sms, apart);
   std::vector<Parts> by_position;
-  for (double load : loads) by_position.push_back(cost_parts(loaded(load), *scenario_.costs, sms, apart));
+  for (double rows : loads.rows) by_position.push_back(cost_parts(loaded(rows), *scenario_.costs, sms, apart));
   std::vector<Piece> made;
   for (std::size_t part = 0; part < by_position[0].size(); ++part) {
     const bool inside = by_position[0][part].group != Group::none;
@@ -64,12 +63,11 @@ std::vector<ChunkMaker::Piece> ChunkMaker::loaded_pieces(Kind kind, Works LayerW
   return made;
 }
 
-ChunkMaker::Layer ChunkMaker::make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads,
-                                         bool apart) {
+ChunkMaker::Layer ChunkMaker::make_layer(const LayerWork& w, std::int64_t sms, const LayerLoad& loads, bool apart) {
   const std::int64_t comm = std::clamp<std::int64_t>(scenario_.plan.comm_sms, 1, scenario_.machine.sms);
   const auto lane = [&](Kind k, Works LayerWork::*segment) {
     const std::int64_t own = is_communication(k) ? comm : sms;
-    const bool loaded = !loads.empty() && k != Kind::attn_f && k != Kind::attn_b && k != Kind::attn_w;
+    const bool loaded = !loads.rows.empty() && k != Kind::attn_f && k != Kind::attn_b && k != Kind::attn_w;
     return Lane{k, 0, loaded ? loaded_pieces(k, segment, w, loads, own, apart) : pieces(k, w.*segment, own, apart)};
   };
   Layer l;
@@ -87,14 +85,14 @@ ChunkMaker::Layer ChunkMaker::layer(std::int64_t index, bool overlapped) {
   const auto& all_loads = scenario_.train.expert_loads;
   const bool moe = scenario_.model.moe(index);
   const bool loaded = moe && static_cast<std::size_t>(index) < all_loads.size();
-  const std::vector<double> loads = loaded ? all_loads[static_cast<std::size_t>(index)] : std::vector<double>{};
+  const LayerLoad loads = loaded ? all_loads[static_cast<std::size_t>(index)] : LayerLoad{};
   const std::int64_t sms = m.sms - (overlapped && moe ? scenario_.plan.comm_sms : 0);
   LayerWork w = layer_work(scenario_.model, scenario_.plan, index, scenario_.train.sequence, m.gpus_per_node);
   Layer l;
-  if (!loads.empty()) {
+  if (!loads.rows.empty()) {
     l = make_layer(w, sms, loads, overlapped);
   } else {
-    load_experts(w, scenario_.train.expert_imbalance);
+    load_experts(w, {scenario_.train.expert_imbalance, scenario_.train.expert_imbalance});
     auto& known = layers_[overlapped];
     auto it = std::ranges::find(known, w, &std::pair<LayerWork, Layer>::first);
     if (it == known.end()) it = known.insert(it, {w, make_layer(w, sms, {}, overlapped)});

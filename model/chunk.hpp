@@ -81,9 +81,9 @@ class ChunkMaker {
   class Weaver;
 
   std::vector<Piece> pieces(Kind kind, const Works& works, std::int64_t sms, bool apart);
-  std::vector<Piece> loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w,
-                                   const std::vector<double>& loads, std::int64_t sms, bool apart);
-  Layer make_layer(const LayerWork& w, std::int64_t sms, const std::vector<double>& loads, bool apart);
+  std::vector<Piece> loaded_pieces(Kind kind, Works LayerWork::*segment, const LayerWork& w, const LayerLoad& loads,
+                                   std::int64_t sms, bool apart);
+  Layer make_layer(const LayerWork& w, std::int64_t sms, const LayerLoad& loads, bool apart);
   Layer layer(std::int64_t index, bool overlapped);
   Stage make_stage(std::int64_t stage, bool overlapped);
   void add_edges(Stage& s, const StageLayers& l, bool overlapped);

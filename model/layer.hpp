@@ -30,8 +30,21 @@ struct LayerWork {
 LayerWork layer_work(const Transformer& t, const Plan& p, std::int64_t layer, std::int64_t sequence,
                      std::int64_t gpus_per_node);
 
-/// Gives the experts `imbalance` times their rows, and the busiest GPU's ports as many tokens.
-void load_experts(LayerWork& w, double imbalance);
+/// Expert loads of one layer over the ranks of an expert-parallel group, relative to perfectly balanced routing.
+struct LayerLoad {
+  std::vector<double> rows;  ///< by expert-parallel position: rows of its experts over the mean
+  double exchange = 1;       ///< bytes of the busiest port over balanced routing's
+  std::int64_t experts = 0;  ///< experts of a rank, replicas included; 0: as the plan has it
+  double most_rows() const;  ///< of the position that the others wait for
+};
+
+/// One rank's part of a LayerLoad. The default changes nothing.
+struct RankLoad {
+  double rows = 1, exchange = 1;
+  std::int64_t experts = 0;
+};
+/// Gives the experts `rows` times their rows, in `experts` groups, and the exchanges `exchange` times their tokens.
+void load_experts(LayerWork& w, const RankLoad& load);
 
 /// Embedding, and head with loss (the loss gives its gradient in the forward pass, as fused kernels do).
 struct EdgeWork {

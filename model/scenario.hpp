@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/cost.hpp"
+#include "model/layer.hpp"
 #include "model/machine.hpp"
 #include "model/plan.hpp"
 #include "model/transformer.hpp"
@@ -18,10 +19,18 @@ struct TrainWorkload {
   /// Rows of the most loaded GPU's experts over the mean. Every exchange of an expert-parallel group waits for it, so
   /// each rank is given its load; 1: perfectly balanced.
   double expert_imbalance = 1;
-  /// Rows of each expert-parallel position's experts over their mean, [layer][position]; empty (or an empty row): every
-  /// rank has expert_imbalance. With loads no two positions are folded: the step waits for its slowest rank.
-  std::vector<std::vector<double>> expert_loads = {};
+  /// By layer; empty (or without rows): every rank has expert_imbalance. With loads no two expert-parallel positions
+  /// are folded: the step waits for its slowest rank.
+  std::vector<LayerLoad> expert_loads = {};
+  std::string routing = {};  ///< where expert_loads come from, for a person
 };
+
+/// The load of the rank that the others wait for, in a layer.
+inline RankLoad slowest_load(const TrainWorkload& w, std::int64_t layer) {
+  const auto i = static_cast<std::size_t>(layer);
+  if (i >= w.expert_loads.size() || w.expert_loads[i].rows.empty()) return {w.expert_imbalance, w.expert_imbalance};
+  return {w.expert_loads[i].most_rows(), w.expert_loads[i].exchange, w.expert_loads[i].experts};
+}
 
 /// A figure that the scenario must produce.
 struct Expectation {

@@ -110,9 +110,9 @@ TEST_CASE("two lowerings are the same, op by op", "[model][train]") {
 TEST_CASE("the step waits for the most loaded expert-parallel position", "[model][train][fold]") {
   Scenario s = toy_scenario();
   const Time even = makespan(s, true);
-  s.train.expert_loads.assign(9, {1, 1, 1, 1});
+  s.train.expert_loads.assign(9, {{1, 1, 1, 1}, 1});
   CHECK(makespan(s, true) == even);
-  s.train.expert_loads.assign(9, {0.5, 0.5, 1, 2});
+  s.train.expert_loads.assign(9, {{0.5, 0.5, 1, 2}, 2});
   CHECK(makespan(s, true) == makespan(s, false));
   CHECK(lower_train(s, true).ranks.size() == 16);
   const Time skewed = makespan(s, true);
