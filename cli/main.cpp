@@ -17,14 +17,19 @@ void add_json(CLI::App* verb, std::optional<std::string>& json) {
       ->type_name("[FILE]");
 }
 
-void add_scenario(CLI::App* verb, ScenarioOptions& o) {
-  verb->add_option("SCENARIO", o.scenario, "scenario file (see `railcast list`)")->required();
+/// What every verb on a scenario takes, but for the scenario itself.
+void add_common(CLI::App* verb, ScenarioOptions& o) {
   verb->add_option("--set", o.set, "override a key, e.g. plan.ep=32, machine=h100 (repeatable)")
       ->take_all()
       ->allow_extra_args(false);
   add_json(verb, o.json);
   verb->add_option("--threads", o.threads, "threads for independent forecasts (the result does not depend on it)")
       ->check(CLI::Range(1, 1024));
+}
+
+void add_scenario(CLI::App* verb, ScenarioOptions& o) {
+  verb->add_option("SCENARIO", o.scenario, "scenario file (see `railcast list`)")->required();
+  add_common(verb, o);
 }
 
 void add_run(CLI::App& app, RunOptions& o) {
@@ -136,6 +141,31 @@ void add_validate(CLI::App& app, ValidateOptions& o) {
       "Exit codes: 0 every stated bound holds, 1 one is broken, 2 bad input.");
 }
 
+void add_balance(CLI::App& app, BalanceOptions& o) {
+  CLI::App* verb = app.add_subcommand("balance", "is expert load balancing worth it, and how often?");
+  verb->add_option("COUNTS", o.counts,
+                   "tokens by expert, [layers x experts]: .npy, .csv or .json; or a generator (.json); more files are "
+                   "later windows")
+      ->required();
+  verb->add_option("--scenario", o.scenario, "model, machine and precision (default: the DeepSeek-V3 preset)");
+  verb->add_option("--gpus", o.gpus, "GPUs of the expert-parallel group")->check(CLI::Range(1, 65536));
+  verb->add_option("--redundant", o.redundant, "replicas more than there are experts")->check(CLI::Range(0, 1 << 20));
+  verb->add_option("--tokens", o.tokens, "tokens of a GPU in a forward pass")->check(CLI::Range(1, 1 << 24));
+  verb->add_flag("--token-ids", o.token_ids, "COUNTS holds expert ids by token, [(layers x) tokens x top_k]");
+  verb->add_option("--window", o.window, "time between two windows of counts, e.g. \"10 s\"");
+  verb->add_option("--layer", o.layer, "layer shown GPU by GPU (default: the least balanced)");
+  verb->add_flag("--step", o.step, "also forecast the scenario's training step under these loads");
+  verb->add_option("--bias-steps", o.bias_steps, "also simulate this many steps of V3's bias update")
+      ->check(CLI::Range(0, 100000));
+  add_common(verb, o);
+  verb->footer(
+      "Examples:\n"
+      "  railcast balance counts.npy --redundant 32 --gpus 32\n"
+      "  railcast balance monday.csv tuesday.csv --redundant 32 --gpus 32 --window \"600 s\"\n"
+      "  railcast balance scenarios/routing/zipf.json --gpus 64 --step\n"
+      "  railcast balance ids.npy --token-ids --gpus 32 --json plan.json   # placements as physical_to_logical");
+}
+
 int dispatch(int argc, char** argv) {
   CLI::App app{"railcast: forecasts what a Mixture-of-Experts model does on a GPU cluster"};
   app.require_subcommand(1);
@@ -155,6 +185,8 @@ int dispatch(int argc, char** argv) {
   FitOptions fit_options;
   ValidateOptions validate_options;
   add_fit(app, fit_options), add_validate(app, validate_options);
+  BalanceOptions balance_options;
+  add_balance(app, balance_options);
   app.add_subcommand("list", "the presets, a line each");
   try {
     app.parse(argc, argv);
@@ -169,6 +201,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("import-topology")) return import_topology(import_options);
   if (app.got_subcommand("fit")) return fit(fit_options);
   if (app.got_subcommand("validate")) return validate(validate_options);
+  if (app.got_subcommand("balance")) return balance(balance_options);
   return list();
 }
 

@@ -47,6 +47,17 @@ struct ImportOptions {
 /// Prints a machine.json.
 int import_topology(const ImportOptions& o);
 
+/// `scenario` gives model, machine, precision and communication SMs.
+struct BalanceOptions : ScenarioOptions {
+  std::vector<std::string> counts;  ///< files, one window after the other
+  std::int64_t redundant = 0, gpus = 32, tokens = 4096;
+  bool token_ids = false, step = false;
+  std::string window;                 ///< duration of a window, "10 s"
+  std::optional<std::int64_t> layer;  ///< shown rank by rank
+  std::int64_t bias_steps = 0;
+};
+int balance(const BalanceOptions& o);
+
 int list();
 
 struct FitOptions {

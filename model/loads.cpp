@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "model/routing.hpp"
+
 namespace railcast {
 namespace {
 
@@ -33,6 +35,53 @@ std::vector<std::int32_t> in_order(std::int64_t experts) {
   std::iota(slots.begin(), slots.end(), 0);
   return slots;
 }
+
+/// Which groups a gate keeps: top_groups of them at once, each with its own chance.
+class KeptGroups {
+ public:
+  KeptGroups(std::span<const double> counts, const Router& r)
+      : top_(r.top_groups < r.groups ? static_cast<std::size_t>(r.top_groups) : 1),
+        kept_(r.top_groups < r.groups ? static_cast<std::size_t>(r.groups) : 1),
+        group_(counts.size() / kept_.size()) {
+    const double sum = std::accumulate(counts.begin(), counts.end(), 0.0);
+    for (std::size_t e = 0; e < counts.size(); ++e) kept_[of(e)] += counts[e] / sum;
+    cap_shares(kept_, 1 / static_cast<double>(top_));
+    for (double& k : kept_) k = std::max(k * static_cast<double>(top_), 1e-9);
+    fit_odds();
+  }
+  std::size_t size() const { return kept_.size(); }
+  std::size_t of(std::size_t expert) const { return expert / group_; }
+  double kept(std::size_t g) const { return kept_[g]; }
+  /// The chance that all groups kept are missed, each missed by itself with `missed`.
+  double all_missed(const std::vector<double>& missed) const { return choices(missed, size()) / every_choice_; }
+
+ private:
+  // Sum over the ways to keep top_ groups (without `left_out`) of the product of their odds x factor.
+  double choices(const std::vector<double>& factor, std::size_t left_out) const {
+    std::vector<double> sum(top_ + 1);
+    sum[0] = 1;
+    for (std::size_t g = 0; g < size(); ++g)
+      for (std::size_t n = top_; g != left_out && n > 0; --n) sum[n] += odds_[g] * factor[g] * sum[n - 1];
+    return sum[top_];
+  }
+  // Odds under which each group is kept with its chance: scaled by what is missing, which converges fast.
+  void fit_odds() {
+    const std::vector<double> all(size(), 1);
+    odds_ = kept_;
+    for (int round = 0; round < 50; ++round) {
+      every_choice_ = choices(all, size());
+      for (std::size_t g = 0; g < size(); ++g) {
+        const double now = 1 - choices(all, g) / every_choice_;
+        odds_[g] *= kept_[g] / std::max(now, 1e-12);
+      }
+    }
+    every_choice_ = choices(all, size());
+  }
+  std::size_t top_;
+  std::vector<double> kept_, odds_;
+  std::size_t group_;  ///< its size
+  double every_choice_ = 1;
+};
 
 }  // namespace
 
@@ -71,62 +120,58 @@ LoadModel::LoadModel(const LoadSpec& spec) : spec_(spec) {
                                 std::to_string(spec_.per_node));
   const Dispatch d{spec.tokens, 0, r.experts, r.top_k, spec.ranks, r.groups, r.top_groups};
   const Reach reach = expected_reach(d, spec_.per_node, r.group_score);
-  kappa_rank_ = fitted(reach.gpus, spec.ranks);
-  kappa_node_ = fitted(reach.nodes, (spec.ranks + spec_.per_node - 1) / spec_.per_node);
+  kappa_rank_ = fitted(reach.gpus, r.experts / spec.ranks);
+  kappa_node_ = fitted(reach.nodes, r.experts / spec.ranks * spec_.per_node);
   const std::vector<double> balanced(static_cast<std::size_t>(r.experts), 1.0);
   const auto slots = in_order(r.experts);
   balanced_seconds_ = port_seconds(traffic(balanced, slots, reached(balanced, slots)));
 }
 
 // Bisection on kappa: hits grow with it.
-double LoadModel::fitted(double wanted, std::int64_t parts) const {
+double LoadModel::fitted(double wanted, std::int64_t per_part) const {
   const std::vector<double> balanced(static_cast<std::size_t>(spec_.router.experts), 1.0);
   const auto slots = in_order(spec_.router.experts);
   double low = 0.1, high = 10;
   for (int i = 0; i < 60; ++i) {
     const double kappa = (low + high) / 2;
-    const auto chances = hits(balanced, slots, static_cast<std::size_t>(parts), kappa);
+    const auto chances = hits(balanced, slots, static_cast<std::size_t>(per_part), kappa);
     (std::accumulate(chances.begin(), chances.end(), 0.0) < wanted ? low : high) = kappa;
   }
   return low;
 }
 
-// The chance that a token has an expert in each of `parts` equal runs of the slots.
+// The chance that a token has an expert in each run of `per_part` slots.
 std::vector<double> LoadModel::hits(std::span<const double> counts, std::span<const std::int32_t> slots,
-                                    std::size_t parts, double kappa) const {
+                                    std::size_t per_part, double kappa) const {
   const Router& r = spec_.router;
-  const std::size_t groups = r.top_groups < r.groups ? static_cast<std::size_t>(r.groups) : 1;
-  const std::size_t size = counts.size() / groups, per_part = (slots.size() + parts - 1) / parts;
+  const KeptGroups groups(counts, r);
   const double top_k = static_cast<double>(r.top_k), sum = std::accumulate(counts.begin(), counts.end(), 0.0);
-  std::vector<double> kept(groups);  // the chance that the gate keeps the group
-  for (std::size_t e = 0; e < counts.size(); ++e) kept[e / size] += counts[e] / sum;
-  for (double& k : kept) k = groups == 1 ? 1 : std::min(1.0, k * static_cast<double>(r.top_groups));
   const auto replicas = replicas_of(slots, counts.size());
   std::vector<double> taken(counts.size());  // within a part: the chance that a token goes to this expert there
   std::vector<double> chances;
   for (std::size_t first = 0; first < slots.size(); first += per_part) {
-    const auto part = slots.subspan(first, std::min(per_part, slots.size() - first));
+    const auto part = slots.subspan(first, per_part);
     for (std::int32_t slot : part) {
       const auto e = static_cast<std::size_t>(slot);
       taken[e] += std::min(1.0, counts[e] / sum * top_k) / replicas[e];
     }
-    std::vector<double> missed(groups, 1);
+    std::vector<double> missed(groups.size(), 1);
+    double most = 0;  // no more tokens than selections
     for (std::int32_t slot : part) {
       const auto e = static_cast<std::size_t>(slot);
-      if (taken[e] > 0) missed[e / size] *= std::pow(std::max(0.0, 1 - taken[e] / kept[e / size]), kappa);
-      taken[e] = 0;
+      const std::size_t g = groups.of(e);
+      if (taken[e] > 0) missed[g] *= std::pow(std::max(0.0, 1 - taken[e] / groups.kept(g)), kappa);
+      most += taken[e], taken[e] = 0;
     }
-    double none = 1;
-    for (std::size_t g = 0; g < groups; ++g) none *= 1 - kept[g] * (1 - missed[g]);
-    chances.push_back(1 - none);
+    chances.push_back(std::min(1 - groups.all_missed(missed), most));
   }
   return chances;
 }
 
 Reached LoadModel::reached(std::span<const double> counts, std::span<const std::int32_t> slots) const {
-  const std::int64_t nodes = (spec_.ranks + spec_.per_node - 1) / spec_.per_node;
-  return {hits(counts, slots, static_cast<std::size_t>(spec_.ranks), kappa_rank_),
-          hits(counts, slots, static_cast<std::size_t>(nodes), kappa_node_)};
+  const std::size_t per_rank = slots.size() / static_cast<std::size_t>(spec_.ranks);
+  const auto per_node = static_cast<std::size_t>(spec_.per_node);
+  return {hits(counts, slots, per_rank, kappa_rank_), hits(counts, slots, per_rank * per_node, kappa_node_)};
 }
 
 // A token goes over the NICs once per remote node it reaches, to the GPU of its own rank's in-node index, and from

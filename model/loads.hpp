@@ -42,11 +42,12 @@ struct LayerTraffic {
   LayerLoad load;                                                       ///< what a step makes of it
 };
 
-/// Turns counts into traffic. Counts alone do not say which experts a token takes together. With pi(g) the chance that
-/// the gate keeps group g (its share of the selections x top_groups, at most 1) and q(e) that a token takes expert e,
-/// a token misses a set of experts with the chance
-///   product over g of (1 - pi(g) (1 - product over e in the set and g of (1 - q(e) / pi(g))^kappa)).
-/// kappa, one for ranks and one for nodes, makes balanced loads reach what expected_reach() samples from the gate.
+/// Turns counts into traffic. Counts alone do not say which experts a token takes together. The gate keeps top_groups
+/// groups at once, group g with the chance pi(g) = top_groups x its share of the selections (at most 1); within a kept
+/// group a token takes expert e with the chance q(e) / pi(g). So it misses a set of experts with the chance
+///   mean over the choices of groups of the product over e of (1 - q(e) / pi(g(e)))^kappa,
+/// choices weighed by a product of odds that gives each group its pi (conditional Poisson sampling). kappa, one for
+/// ranks and one for nodes, makes balanced loads reach what expected_reach() samples from the gate.
 class LoadModel {
  public:
   /// Throws std::invalid_argument where the router is impossible, its experts do not divide over the ranks or the ranks
@@ -62,9 +63,9 @@ class LoadModel {
   double port_seconds(const std::vector<RankTraffic>& ranks) const;
 
  private:
-  std::vector<double> hits(std::span<const double> counts, std::span<const std::int32_t> slots, std::size_t parts,
+  std::vector<double> hits(std::span<const double> counts, std::span<const std::int32_t> slots, std::size_t per_part,
                            double kappa) const;
-  double fitted(double wanted, std::int64_t parts) const;
+  double fitted(double wanted, std::int64_t per_part) const;
   std::vector<RankTraffic> traffic(std::span<const double> counts, std::span<const std::int32_t> slots,
                                    const Reached& r) const;
 

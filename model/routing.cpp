@@ -64,16 +64,6 @@ std::vector<double> domains(const LoadGenerator& g, std::size_t n, std::uint64_t
   return v;
 }
 
-// No share above `cap`: what is over goes to the others in proportion.
-void cap_shares(std::vector<double>& v, double cap) {
-  for (bool changed = true; changed;) {
-    double over = 0, free = 0;
-    for (double x : v) x >= cap ? over += x - cap : free += x;
-    changed = over > 1e-12 && free > 0;
-    for (double& x : v) x = x >= cap ? cap : x * (1 + (free > 0 ? over / free : 0));
-  }
-}
-
 // Draws of a multinomial one expert after the other, each binomial by its normal approximation.
 void draw_counts(std::span<const double> shares, std::int64_t tokens, std::int64_t draws, std::uint64_t hash,
                  std::span<double> out) {
@@ -92,6 +82,15 @@ void draw_counts(std::span<const double> shares, std::int64_t tokens, std::int64
 }
 
 }  // namespace
+
+void cap_shares(std::vector<double>& v, double cap) {
+  for (bool changed = true; changed;) {
+    double over = 0, free = 0;
+    for (double x : v) x >= cap ? over += x - cap : free += x;
+    changed = over > 1e-12 && free > 0;
+    for (double& x : v) x = x >= cap ? cap : x * (1 + (free > 0 ? over / free : 0));
+  }
+}
 
 const char* name(LoadKind k) {
   constexpr const char* kNames[] = {"uniform", "zipf", "dirichlet", "drifting", "domains"};

@@ -29,6 +29,9 @@ struct LoadGenerator {
 /// (seed, layer, expert, window): drifting and domains change with the window, the others do not.
 std::vector<double> load_shares(const LoadGenerator& g, const Router& r, std::int64_t layer, std::int64_t window = 0);
 
+/// Shares, summing to 1, with none above `cap`: what is over goes to the others in proportion.
+void cap_shares(std::vector<double>& v, double cap);
+
 /// Counts of `tokens` tokens of each layer: draws from load_shares that sum to tokens x top_k, none above `tokens`.
 ExpertCounts sampled_counts(const LoadGenerator& g, const Router& r, std::int64_t layers, std::int64_t tokens,
                             std::int64_t window = 0);
