@@ -70,10 +70,10 @@ class KeptGroups {
     odds_ = kept_;
     for (int round = 0; round < 50; ++round) {
       every_choice_ = choices(all, size());
-      for (std::size_t g = 0; g < size(); ++g) {
-        const double now = 1 - choices(all, g) / every_choice_;
-        odds_[g] *= kept_[g] / std::max(now, 1e-12);
-      }
+      std::vector<double> next = odds_;
+      for (std::size_t g = 0; g < size(); ++g) next[g] *= kept_[g] / (1 - choices(all, g) / every_choice_);
+      const double largest = *std::ranges::max_element(next);  // their scale does not matter
+      for (std::size_t g = 0; g < size(); ++g) odds_[g] = std::max(next[g] / largest, 1e-12);
     }
     every_choice_ = choices(all, size());
   }
