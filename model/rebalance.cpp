@@ -15,15 +15,6 @@ double seconds(const Scenario& s, const Works& works, std::int64_t sms) {
   return sum.seconds();
 }
 
-FabricSpec fabric_of(const Machine& m, std::int64_t gpus) {
-  FabricSpec f;
-  f.gpus_per_node = std::min(m.gpus_per_node, gpus);
-  f.nodes = (gpus + f.gpus_per_node - 1) / f.gpus_per_node;
-  f.nvlink = m.nvlink, f.nic = m.nic;
-  f.nvlink_latency = m.nvlink_latency, f.nic_latency = m.nic_latency;
-  return f;
-}
-
 }  // namespace
 
 PassTime forward_pass(const Scenario& s, const std::vector<LayerLoad>& loads) {
@@ -78,7 +69,7 @@ double placed_weight_bytes(const Scenario& s, const PlacementSpec& p) {
 MoveCost move_cost(const Scenario& s, const Placement& from, const Placement& to, double exchange_share) {
   const Moves m = moves(from, to, s.machine.gpus_per_node, expert_bytes(s));
   MoveCost c{m.experts, m.most_into_a_gpu, static_cast<double>(m.experts) * expert_bytes(s), 0, 0};
-  c.paused_s = deliver(Fabric(fabric_of(s.machine, to.gpus)), m.messages).makespan.seconds();
+  c.paused_s = deliver(Fabric(fabric_of(s.machine, s.nodes)), m.messages).makespan.seconds();
   c.background_s = c.paused_s * exchange_share;
   return c;
 }

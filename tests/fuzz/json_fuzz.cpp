@@ -1,0 +1,9 @@
+#include "cli/load_counts.hpp"
+#include "tests/fuzz/fuzz.hpp"
+
+using namespace railcast;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return tests::fed(data, size,
+                    [](const std::string& bytes) { counts_from(parse_json_array(bytes, "fuzz.json"), "fuzz.json"); });
+}
