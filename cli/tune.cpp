@@ -139,7 +139,7 @@ Subject subject_of(const Scenario& s) {
   check_plan(s.plan, s.model, s.gpus(), s.train.global_batch);
   const std::int64_t last = s.model.num_hidden_layers - 1;
   LayerWork w = layer_work(s.model, s.plan, last, s.train.sequence, s.machine.gpus_per_node);
-  load_experts(w, s.train.expert_imbalance);
+  load_experts(w, slowest_load(s.train, last));
   if (w.dispatch_f.empty())
     throw BadInput(s.path, "/plan/ep", "without experts on other ranks there is no dispatch to tune; raise plan.ep");
   if (!s.machine.exchange.known())
