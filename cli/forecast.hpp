@@ -23,6 +23,8 @@ Forecast forecast(const Scenario& s, bool fold = true);
 
 /// The 90 % interval of the step time, from the spreads of its costs, by re-timing the (folded) step's graph.
 void add_interval(Forecast& f);
+/// As above; for a step with loads of its own for every rank, from a folded one beside it.
+void add_interval(const Scenario& s, Forecast& f);
 
 /// What a reader must know beside the figures: what was assumed, what does not fit and what would help, which expected
 /// figures are not met.

@@ -40,7 +40,7 @@ int run(const RunOptions& o) {
   const Scenario s = load_scenario(o.scenario, o.set);
   if (o.no_fold) progress("simulating " + std::to_string(s.gpus()) + " ranks, op by op");
   Forecast f = forecast(s, !o.no_fold);
-  if (!o.no_fold) add_interval(f);
+  if (!o.no_fold) add_interval(s, f);
   const auto notes = warnings(s, f);
   write_trace(s, f, o);
   if (o.sensitivity) {

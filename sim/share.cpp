@@ -11,7 +11,9 @@ namespace {
 constexpr int kBits = 46;  // room for 2^16 ops on one resource in 63 bits
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-std::int64_t fixed(double v, int scale) { return std::llrint(std::ldexp(v, scale)); }
+constexpr double kUnit = 0x1p46;  // 2^kBits; a product with a power of two is exact
+
+std::int64_t fixed(double v, double unit) { return std::llrint(v * unit); }
 
 }  // namespace
 
@@ -27,11 +29,14 @@ void ShareProblem::scale_weights() {
   for (std::size_t i = 0; i < ops(); ++i)
     for (const Draw1& d : draws_of(i))
       if (d.fraction > 0) scale_[d.resource] = std::max(scale_[d.resource], std::ilogb(weight_[i] * d.fraction));
+  unit_.resize(scale_.size());
+  for (std::size_t r = 0; r < scale_.size(); ++r)
+    unit_[r] = scale_[r] == std::numeric_limits<int>::min() ? 1 : std::ldexp(1.0, kBits - scale_[r]);
   demand_.resize(draws_.size());
   for (std::size_t i = 0; i < ops(); ++i)
     for (std::uint32_t e = begin_[i]; e < begin_[i + 1]; ++e) {
       const Draw1& d = draws_[e];
-      demand_[e] = d.fraction > 0 ? fixed(weight_[i] * d.fraction, kBits - scale_[d.resource]) : 0;
+      demand_[e] = d.fraction > 0 ? fixed(weight_[i] * d.fraction, unit_[d.resource]) : 0;
     }
 }
 
@@ -46,8 +51,8 @@ double ShareProblem::next_level(double level) {
   full_at_.assign(used_.size(), kNever);
   for (std::size_t r = 0; r < used_.size(); ++r) {
     if (demand_sum_[r] == 0) continue;
-    const double left = 1 - std::ldexp(static_cast<double>(used_[r]), -kBits);
-    const double demand = std::ldexp(static_cast<double>(demand_sum_[r]), scale_[r] - kBits);
+    const double left = 1 - static_cast<double>(used_[r]) / kUnit;
+    const double demand = static_cast<double>(demand_sum_[r]) / unit_[r];
     full_at_[r] = std::max(level, left / demand);  // levels only grow: rounding must not take one back
     next = std::min(next, full_at_[r]);
   }
@@ -61,7 +66,7 @@ void ShareProblem::freeze(double level) {
     const bool full_speed = 1 / weight_[i] <= level;
     if (!full_speed && std::ranges::none_of(draws_of(i), on_full)) return false;
     speed_[i] = full_speed ? 1 : weight_[i] * level;
-    for (const Draw1& d : draws_of(i)) used_[d.resource] += fixed(speed_[i] * d.fraction, kBits);
+    for (const Draw1& d : draws_of(i)) used_[d.resource] += fixed(speed_[i] * d.fraction, kUnit);
     return true;
   });
 }

@@ -41,6 +41,7 @@ class ShareProblem {
   std::vector<Draw1> draws_;
   std::vector<std::int64_t> demand_;             // per draw: weight x fraction, in units of 2^-scale
   std::vector<int> scale_;                       // per resource
+  std::vector<double> unit_;                     // per resource: 1 in fixed point, a power of two
   std::vector<std::int64_t> used_, demand_sum_;  // per resource
   std::vector<double> full_at_;                  // per resource: the level that fills it
   std::vector<std::uint32_t> open_;              // ops not yet frozen
