@@ -319,19 +319,18 @@ double Bench::peer_ratio(const Result& result, const std::string& impl, const st
 void Bench::report(const Result& r) {
   const double tflops = r.what.flops / r.time.p50_us / 1e6, gbps = r.what.bytes / r.time.p50_us / 1e3;
   results_.push_back(r);
-  if (!options_.dry)
-    file(r.what.stem)
-        .append({with_method(r.what, sms_, r.method),
-                 {{"p10_us", number(r.time.p10_us, 3)},
-                  {"p50_us", number(r.time.p50_us, 3)},
-                  {"p90_us", number(r.time.p90_us, 3)},
-                  {"samples", std::to_string(r.time.samples)},
-                  {"tflops", number(tflops, 1)},
-                  {"gbps", number(gbps, 1)},
-                  {"error", scientific(r.error.relative)},
-                  {"sm_clock_mhz", number(r.time.gpu.sm_clock_mhz, 0)},
-                  {"power_w", number(r.time.gpu.power_w, 0)},
-                  {"throttled", r.time.gpu.throttled ? "1" : "0"}}});
+  Fields values = r.what.notes;
+  values.insert(values.end(), {{"p10_us", number(r.time.p10_us, 3)},
+                               {"p50_us", number(r.time.p50_us, 3)},
+                               {"p90_us", number(r.time.p90_us, 3)},
+                               {"samples", std::to_string(r.time.samples)},
+                               {"tflops", number(tflops, 1)},
+                               {"gbps", number(gbps, 1)},
+                               {"error", scientific(r.error.relative)},
+                               {"sm_clock_mhz", number(r.time.gpu.sm_clock_mhz, 0)},
+                               {"power_w", number(r.time.gpu.power_w, 0)},
+                               {"throttled", r.time.gpu.throttled ? "1" : "0"}});
+  if (!options_.dry) file(r.what.stem).append({with_method(r.what, sms_, r.method), values});
   std::string line = r.what.stem + " " + one_line(r.what.shape);
   if (r.what.sms > 0) line += " sms=" + std::to_string(r.what.sms);
   std::printf("%-46s %-9s %-14s %9.2f us %7.1f TF %6.0f GB/s  err %.1e max %.1e  %4.0f MHz %3.0f W", line.c_str(),

@@ -35,6 +35,7 @@ struct Case {
   std::string dtype = "fp8_block", out_dtype = "bf16";
   int sms = 0;  ///< SMs in use; 0 = all
   std::string impl = "railcast";
+  Fields notes;             ///< columns beside the key: the tile that ran, the rows of each group
   double flops = 0;         ///< per run; 0 for memory-bound kernels
   double bytes = 0;         ///< fewest bytes through device memory: inputs once, outputs once
   double set_bytes = 0;     ///< device memory of one set (to decide how many sets exceed L2)

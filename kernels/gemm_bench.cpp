@@ -78,6 +78,7 @@ Case gemm_case(const std::vector<std::int64_t>& shape, const std::string& impl) 
   c.flops = 2 * d(m) * d(n) * d(k);
   c.bytes = element * (d(m * k) + d(n * k)) + 2 * d(m * n);
   c.set_bytes = c.bytes;
+  c.notes = {{"tile", "-"}};
   c.make = [=](int sets) { return cublaslt_gemm(impl, m, n, k, sets); };
   return c;
 }
@@ -85,6 +86,9 @@ Case gemm_case(const std::vector<std::int64_t>& shape, const std::string& impl) 
 Case railcast_case(const std::vector<std::int64_t>& shape, int sms, Tile tile) {
   Case c = gemm_case(shape, "railcast");
   c.sms = sms;
+  GemmArgs args;
+  args.m = shape.at(0), args.n = shape.at(1), args.k = shape.at(2), args.tile = tile;
+  c.notes = {{"tile", describe(choose_tile(args, sms))}};
   c.make = [=](int sets) {
     return std::make_unique<GemmWorkload>(shape.at(0), shape.at(1), shape.at(2), sms, tile, sets);
   };
@@ -136,7 +140,7 @@ void gemm_tiles_suite(Bench& bench) {
     if (tiles.empty()) tiles = compiled_tiles();
     for (const Tile& tile : tiles) {
       Case c = railcast_case(shape, 0, tile);
-      c.shape.emplace_back("tile", describe(tile));
+      c.shape.emplace_back("tile", describe(tile)), c.notes = {};
       c.stem = "gemm_tiles";
       bench.measure(c);
     }

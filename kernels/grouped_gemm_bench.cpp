@@ -150,6 +150,16 @@ Case grouped_case(const char* stem, const std::vector<std::int64_t>& shape, cons
   return c;
 }
 
+/// Which tile runs, and "22 30 34": the rows of each group.
+template <class Args>
+Fields notes_of(Args args, const std::vector<std::int64_t>& shape, std::int64_t m, const std::vector<int>& rows,
+                Tile tile) {
+  args.groups = shape[0], args.m = m, args.n = shape[2], args.k = shape[3], args.tile = tile;
+  std::string listed;
+  for (const int r : rows) listed += (listed.empty() ? "" : " ") + std::to_string(r);
+  return {{"tile", describe(choose_tile(args, 0))}, {"group_rows", listed}};
+}
+
 }  // namespace
 
 /// Lines of --shapes: grouped_gemm_contiguous,groups,m,n,k,uneven[,bm,bn,multicast,split]
@@ -163,6 +173,7 @@ void grouped_gemm_contiguous_suite(Bench& bench) {
     Case c = grouped_case("grouped_gemm_contiguous", line, rows);
     c.shape.emplace_back("uneven", std::to_string(line[4]));
     const Tile tile = tile_in(line, 5);
+    c.notes = notes_of(GroupedGemmArgs{}, line, 128 * static_cast<std::int64_t>(blocks_of(rows).size()), rows, tile);
     c.make = [=](int sets) {
       return std::make_unique<ContiguousWorkload>(line[0], blocks_of(rows), -1, line[2], line[3], 0, tile, sets);
     };
@@ -197,6 +208,7 @@ void grouped_gemm_masked_suite(Bench& bench) {
     const std::vector<int> rows = rows_of_groups(line.at(0), line.at(1), true);
     Case c = grouped_case("grouped_gemm_masked", line, rows);
     const Tile tile = tile_in(line, 4);
+    c.notes = notes_of(MaskedGemmArgs{}, line, line[1], rows, tile);
     c.make = [=](int sets) {
       return std::make_unique<MaskedWorkload>(line[0], line[1], rows, line[2], line[3], tile, sets);
     };

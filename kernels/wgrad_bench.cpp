@@ -89,6 +89,13 @@ Case wgrad_case(const char* stem, std::int64_t copies, std::int64_t m, std::int6
   return c;
 }
 
+/// groups 0: dense.
+Fields tile_note(std::int64_t groups, std::int64_t m, std::int64_t n, std::int64_t k, Tile tile) {
+  WgradArgs args;
+  args.groups = groups, args.m = m, args.n = n, args.k = k, args.tile = tile;
+  return {{"tile", describe(choose_tile(args, 0))}};
+}
+
 }  // namespace
 
 /// Lines of --shapes: wgrad,m,n,k[,bm,bn,multicast,split]
@@ -102,10 +109,10 @@ void wgrad_suite(Bench& bench) {
     Case c = wgrad_case("wgrad", 1, line.at(0), line.at(1), line.at(2));
     c.shape = fields({"m", "n", "k"}, {line[0], line[1], line[2]});
     const Tile tile = tile_in(line, 3);
-    c.impl = "cublaslt_block";
+    c.impl = "cublaslt_block", c.notes = {{"tile", "-"}};
     c.make = [=](int sets) { return cublaslt_wgrad(line[0], line[1], line[2], sets); };
     if (tile.bm == 0) bench.measure(c);
-    c.impl = "railcast";
+    c.impl = "railcast", c.notes = tile_note(0, line[0], line[1], line[2], tile);
     c.make = [=](int sets) {
       return std::make_unique<WgradWorkload>(line[0], line[1], line[2], std::vector<int>{}, tile, sets);
     };
@@ -125,6 +132,7 @@ void wgrad_grouped_suite(Bench& bench) {
     Case c = wgrad_case("wgrad_grouped", line[0], line[1], line[2], line[0] * line[3]);
     c.shape = fields({"groups", "m", "n", "k"}, {line[0], line[1], line[2], line[3]});
     const Tile tile = tile_in(line, 4);
+    c.notes = tile_note(line[0], line[1], line[2], line[0] * line[3], tile);
     c.make = [=](int sets) {
       return std::make_unique<WgradWorkload>(line[1], line[2], line[0] * line[3], offsets, tile, sets);
     };

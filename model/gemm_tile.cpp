@@ -1,30 +1,27 @@
 // The tile choice: a small cost model over the compiled tiles. Pure, so that it can be printed and tested without a
 // GPU.
+#include "model/gemm_tile.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <span>
 
-#include "kernels/gemm.hpp"
-
-namespace railcast::kernels {
-namespace {
-
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-/// What the model sees of a problem.
-struct Problem {
-  double rows_per_group;  // typical rows of one group
-  std::int64_t groups, n, k;
-};
+namespace railcast {
 
 /// Clusters of `size` CTAs that fit at once: a cluster lives in one GPC, and an H100's GPCs have 16 or 18 SMs.
-double resident(int size, int sms) {
+double resident_clusters(int size, int sms) {
   if (size == 1) return sms;
   if (size == 2) return sms / 2;
   return std::floor(16.0 / size) * std::max(1, sms / 16);
 }
+
+namespace {
+
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// Microseconds of one 128-deep step of a CTA, and of a tile beside its steps. Fitted to how every compiled tile did on
 /// 36 shapes of DeepSeek-V3's layers, sustained (`railcast-measure --suite gemm_tiles`; kernels/NOTES.md): the tile so
@@ -43,7 +40,7 @@ constexpr double kFlopsPerUs = 1.3e9;                               // what the 
 
 /// Microseconds for `sms` SMs beside what a launch costs with any tile: whole waves of clusters, the bytes through
 /// device memory or out of L2, or the products at the power cap.
-double cost(const Problem& p, const Tile& t, int sms, std::span<const TileCost> costs) {
+double cost(const TiledProblem& p, const GemmTile& t, int sms, std::span<const TileCost> costs) {
   const auto of =
       std::find_if(costs.begin(), costs.end(), [&](const TileCost& c) { return c.bm == t.bm && c.bn == t.bn; });
   const int cluster = std::max(t.multicast, t.split);
@@ -53,7 +50,8 @@ double cost(const Problem& p, const Tile& t, int sms, std::span<const TileCost> 
     return std::numeric_limits<double>::infinity();
   const double steps = std::ceil(static_cast<double>(ceil_div(p.k, 128)) / t.split);
   const double each = steps * of->step * (t.multicast > 1 ? kMulticast : 1) + of->tile + (t.split > 1 ? kSplit : 0);
-  const double busy = std::ceil(clusters / std::max(1.0, resident(cluster, sms))) * each + (cluster > 1 ? kCluster : 0);
+  const double busy =
+      std::ceil(clusters / std::max(1.0, resident_clusters(cluster, sms))) * each + (cluster > 1 ? kCluster : 0);
   const double rows = static_cast<double>(p.groups) * p.rows_per_group, n = static_cast<double>(p.n);
   const double k = static_cast<double>(p.k), bytes = static_cast<double>(p.groups) * n * k + rows * (k + 2 * n);
   const double l2_bytes =
@@ -61,74 +59,58 @@ double cost(const Problem& p, const Tile& t, int sms, std::span<const TileCost> 
   return std::max({busy, bytes / kBytesPerUs, l2_bytes / kL2BytesPerUs, 2 * rows * n * k / kFlopsPerUs}) + 0.1 * busy;
 }
 
-template <std::size_t N>
-Tile best(const Problem& p, const std::array<Tile, N>& candidates, int sms,
-          std::span<const TileCost> costs = kWeights) {
-  Tile choice = candidates[0];
-  double lowest = std::numeric_limits<double>::infinity();
-  for (const Tile& t : candidates) {
-    const double c = cost(p, t, sms, costs);
-    if (c < lowest) lowest = c, choice = t;
-  }
-  return choice;
-}
-
 // The compiled tiles (kernels/gemm.cu, wgrad.cu), with the ways to use their clusters.
-constexpr std::array<Tile, 28> kDense = {
+constexpr std::array<GemmTile, 28> kDense = {
     {{256, 128, 2, 1}, {256, 128, 1, 1}, {192, 128, 2, 1}, {192, 128, 1, 1}, {128, 192, 2, 1}, {128, 192, 1, 1},
      {128, 128, 2, 1}, {128, 128, 1, 1}, {128, 64, 1, 1},  {64, 128, 1, 1},  {64, 64, 1, 1},   {64, 32, 1, 1},
      {64, 32, 1, 2},   {64, 128, 1, 2},  {64, 128, 1, 4},  {64, 128, 1, 6},  {64, 128, 1, 8},  {64, 64, 1, 2},
      {64, 64, 1, 4},   {64, 64, 1, 8},   {128, 64, 1, 2},  {128, 64, 1, 4},  {128, 128, 1, 2}, {128, 128, 1, 4},
      {128, 128, 1, 6}, {256, 128, 1, 2}, {256, 128, 1, 4}, {128, 192, 1, 2}}};
-constexpr std::array<Tile, 7> kGrouped = {{{256, 128, 2, 1},
-                                           {256, 128, 1, 1},
-                                           {128, 192, 2, 1},
-                                           {128, 192, 1, 1},
-                                           {128, 128, 2, 1},
-                                           {128, 128, 1, 1},
-                                           {128, 64, 1, 1}}};
-constexpr std::array<Tile, 4> kWgrad = {{{256, 128, 2, 1}, {256, 128, 1, 1}, {128, 128, 2, 1}, {128, 128, 1, 1}}};
+constexpr std::array<GemmTile, 7> kGrouped = {{{256, 128, 2, 1},
+                                               {256, 128, 1, 1},
+                                               {128, 192, 2, 1},
+                                               {128, 192, 1, 1},
+                                               {128, 128, 2, 1},
+                                               {128, 128, 1, 1},
+                                               {128, 64, 1, 1}}};
+constexpr std::array<GemmTile, 4> kWgrad = {{{256, 128, 2, 1}, {256, 128, 1, 1}, {128, 128, 2, 1}, {128, 128, 1, 1}}};
 
-int sms_or_all(int sms) { return sms > 0 ? sms : 132; }
+std::span<const GemmTile> compiled(TiledKernel kernel) {
+  if (kernel == TiledKernel::dense) return kDense;
+  return kernel == TiledKernel::grouped ? std::span<const GemmTile>(kGrouped) : kWgrad;
+}
 
 }  // namespace
 
-std::string describe(const Tile& tile) {
+std::string describe(const GemmTile& tile) {
   std::string text = std::to_string(tile.bm) + "x" + std::to_string(tile.bn);
   if (tile.multicast > 1) text += " multicast " + std::to_string(tile.multicast);
   if (tile.split > 1) text += " split " + std::to_string(tile.split);
   return text;
 }
 
-std::vector<Tile> compiled_tiles() { return {kDense.begin(), kDense.end()}; }
-
-Tile choose_tile(const GemmArgs& args, int sms) {
-  if (args.tile.bm > 0) return args.tile;
-  return best({static_cast<double>(args.m), 1, args.n, args.k}, kDense, sms_or_all(sms));
+GemmTile tile_named(const std::string& text) {
+  GemmTile t;
+  if (std::sscanf(text.c_str(), "%dx%d", &t.bm, &t.bn) != 2) return {};
+  if (const auto at = text.find("multicast "); at != text.npos) t.multicast = std::atoi(text.c_str() + at + 10);
+  if (const auto at = text.find("split "); at != text.npos) t.split = std::atoi(text.c_str() + at + 6);
+  return describe(t) == text ? t : GemmTile{};
 }
 
-Tile choose_tile(const GroupedGemmArgs& args, int sms) {
-  if (args.tile.bm > 0) return args.tile;
-  const double rows = static_cast<double>(args.m) / static_cast<double>(args.groups);
-  return best({rows, args.groups, args.n, args.k}, kGrouped, sms_or_all(sms));
+std::vector<GemmTile> compiled_tiles(TiledKernel kernel) {
+  const auto tiles = compiled(kernel);
+  return {tiles.begin(), tiles.end()};
 }
 
-Tile choose_tile(const MaskedGemmArgs& args, int sms) {
-  if (args.tile.bm > 0) return args.tile;
-  const double rows = static_cast<double>(args.expected_m > 0 ? args.expected_m : args.m);
-  return best({rows, args.groups, args.n, args.k}, kGrouped, sms_or_all(sms));
+GemmTile choose_tile(TiledKernel kernel, const TiledProblem& p, int sms) {
+  const std::span<const TileCost> costs = kernel == TiledKernel::wgrad ? std::span<const TileCost>(kTokens) : kWeights;
+  GemmTile choice = compiled(kernel).front();
+  double lowest = std::numeric_limits<double>::infinity();
+  for (const GemmTile& t : compiled(kernel)) {
+    const double c = cost(p, t, sms, costs);
+    if (c < lowest) lowest = c, choice = t;
+  }
+  return choice;
 }
 
-Tile choose_tile(const WgradArgs& args, int sms) {
-  if (args.tile.bm > 0) return args.tile;
-  const std::int64_t groups = args.groups > 0 ? args.groups : 1;
-  return best({static_cast<double>(args.m), groups, args.n, args.k / groups}, kWgrad, sms_or_all(sms), kTokens);
-}
-
-Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at) {
-  if (line.size() < at + 4) return {};
-  return {static_cast<int>(line[at]), static_cast<int>(line[at + 1]), static_cast<int>(line[at + 2]),
-          static_cast<int>(line[at + 3])};
-}
-
-}  // namespace railcast::kernels
+}  // namespace railcast

@@ -1,0 +1,50 @@
+// A kernel's descriptor to the rule that cuts it (model/gemm_tile.hpp).
+#include "kernels/gemm.hpp"
+#include "model/gemm_tile.hpp"
+
+namespace railcast::kernels {
+namespace {
+
+Tile chosen(TiledKernel kernel, const Tile& asked, const TiledProblem& problem, int sms) {
+  if (asked.bm > 0) return asked;
+  const GemmTile t = choose_tile(kernel, problem, sms > 0 ? sms : 132);
+  return {t.bm, t.bn, t.multicast, t.split};
+}
+
+}  // namespace
+
+std::string describe(const Tile& t) { return railcast::describe(GemmTile{t.bm, t.bn, t.multicast, t.split}); }
+
+std::vector<Tile> compiled_tiles() {
+  std::vector<Tile> tiles;
+  for (const GemmTile& t : railcast::compiled_tiles(TiledKernel::dense))
+    tiles.push_back({t.bm, t.bn, t.multicast, t.split});
+  return tiles;
+}
+
+Tile choose_tile(const GemmArgs& args, int sms) {
+  return chosen(TiledKernel::dense, args.tile, {static_cast<double>(args.m), 1, args.n, args.k}, sms);
+}
+
+Tile choose_tile(const GroupedGemmArgs& args, int sms) {
+  const double rows = static_cast<double>(args.m) / static_cast<double>(args.groups);
+  return chosen(TiledKernel::grouped, args.tile, {rows, args.groups, args.n, args.k}, sms);
+}
+
+Tile choose_tile(const MaskedGemmArgs& args, int sms) {
+  const double rows = static_cast<double>(args.expected_m > 0 ? args.expected_m : args.m);
+  return chosen(TiledKernel::grouped, args.tile, {rows, args.groups, args.n, args.k}, sms);
+}
+
+Tile choose_tile(const WgradArgs& args, int sms) {
+  const std::int64_t groups = args.groups > 0 ? args.groups : 1;
+  return chosen(TiledKernel::wgrad, args.tile, {static_cast<double>(args.m), groups, args.n, args.k / groups}, sms);
+}
+
+Tile tile_in(const std::vector<std::int64_t>& line, std::size_t at) {
+  if (line.size() < at + 4) return {};
+  return {static_cast<int>(line[at]), static_cast<int>(line[at + 1]), static_cast<int>(line[at + 2]),
+          static_cast<int>(line[at + 3])};
+}
+
+}  // namespace railcast::kernels

@@ -1,0 +1,35 @@
+// How railcast's own GEMM kernels cut a problem: the kernels run by this rule, and the fit of their rows knows it.
+// Plain integers, as model/shapes.hpp: kernels/ includes this header too.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace railcast {
+
+/// A tile of D; `multicast` CTAs side by side along n share the rows of A, `split` CTAs of a cluster share K.
+struct GemmTile {
+  int bm = 0, bn = 0;  ///< rows and columns of D; 0: not chosen
+  int multicast = 1, split = 1;
+  bool operator==(const GemmTile&) const = default;
+};
+/// "128x64 split 4", and back; bm = 0 where the text is none.
+std::string describe(const GemmTile& tile);
+GemmTile tile_named(const std::string& text);
+
+/// Which kernels are compiled for: dense; expert by expert (contiguous and masked); weight gradients.
+enum class TiledKernel : std::uint8_t { dense, grouped, wgrad };
+std::vector<GemmTile> compiled_tiles(TiledKernel kernel);
+
+/// What the rule sees of a problem; of a Wgrad, `k` are the tokens of a group.
+struct TiledProblem {
+  double rows_per_group = 0;  ///< typical rows of one group
+  std::int64_t groups = 1, n = 0, k = 0;
+};
+/// The compiled tile that is expected to take least time on `sms` SMs. A function of its arguments alone.
+GemmTile choose_tile(TiledKernel kernel, const TiledProblem& problem, int sms);
+
+/// Clusters of `size` CTAs that the rule takes to run at once.
+double resident_clusters(int size, int sms);
+
+}  // namespace railcast
