@@ -92,7 +92,7 @@ TEST_CASE("NCCL's file of an HGX H100 gives the machine that the preset is", "[c
   CHECK(json::parse(r.out).at("fabric").at("gpus_per_nic") == 1);
 }
 
-TEST_CASE("what is imported can be run at once", "[cli][topology]") {
+TEST_CASE("what is imported can be run at once", "[cli][topology][slow]") {
   const Scratch folder;
   const Result r = imported(hgx(200000), "--name mine");
   const std::string machine = folder.write("mine/machine.json", r.out);

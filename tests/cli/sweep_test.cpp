@@ -65,7 +65,7 @@ TEST_CASE("what-ifs on dispatch and combine alone go the way they must", "[cli][
     }
 }
 
-TEST_CASE("a sweep is the runs that it stands for, on any number of threads", "[cli][sweep][determinism]") {
+TEST_CASE("a sweep is the runs that it stands for, on any number of threads", "[cli][sweep][determinism][slow]") {
   const std::string sweep = "sweep " + kV3 + " --set 'machine.nic=200 Gb/s,400 Gb/s' --set plan.comm_sms=16,20";
   const Result one = command(sweep + " --json"), four = command(sweep + " --json --threads 4");
   CHECK(one.code == 0);
@@ -80,7 +80,7 @@ TEST_CASE("a sweep is the runs that it stands for, on any number of threads", "[
   CHECK_THAT(command("sweep " + kTwoJobs + " --set fabric.oversubscription=1,2").out, ContainsSubstring("leaf 16 up"));
 }
 
-TEST_CASE("a changed peak takes what kernels reach of it along", "[cli][machine]") {
+TEST_CASE("a changed peak takes what kernels reach of it along", "[cli][machine][slow]") {
   const auto step = [](const std::string& set) {
     return json::parse(command("run " + kV3 + " --json " + set).out).at("step_time_s").get<double>();
   };

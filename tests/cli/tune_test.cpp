@@ -28,7 +28,7 @@ void refused(const std::string& arguments, const std::string& says) {
 
 }  // namespace
 
-TEST_CASE("the published 20 SMs of the V3 step are within 2 % of the best", "[cli][tune][v3]") {
+TEST_CASE("the published 20 SMs of the V3 step are within 2 % of the best", "[cli][tune][v3][slow]") {
   const json t = json::parse(command("tune " + kV3 + " --json --threads 2").out);
   CHECK(t.at("objective") == "step_time_s");
   CHECK(row(t, 20).at("over_best").get<double>() < 0.02);
@@ -42,7 +42,7 @@ TEST_CASE("the published 20 SMs of the V3 step are within 2 % of the best", "[cl
   CHECK(row(t, 20).at("step_time_s") == step.at("step_time_s"));
 }
 
-TEST_CASE("alone, the fewest SMs within 2 % of the shortest are enough", "[cli][tune]") {
+TEST_CASE("alone, the fewest SMs within 2 % of the shortest are enough", "[cli][tune][slow]") {
   const json t = json::parse(command("tune " + kEp64 + " --json").out);
   const auto enough = t.at("best").at("comm_sms").get<std::int64_t>();
   CHECK(enough >= 12);

@@ -50,7 +50,7 @@ TEST_CASE("the JSON has the names that scripts rely on", "[cli]") {
     CHECK(f.at("memory").contains(name));
 }
 
-TEST_CASE("every preset does what it says it does", "[cli][presets]") {
+TEST_CASE("every preset does what it says it does", "[cli][presets][slow]") {
   int presets = 0;
   for (const char* kind : {"train", "network"})
     for (const auto& entry :
@@ -65,7 +65,7 @@ TEST_CASE("every preset does what it says it does", "[cli][presets]") {
   CHECK_THAT(command("list").out, ContainsSubstring(kV3));
 }
 
-TEST_CASE("the same input gives the same bytes, on one thread and on eight", "[cli][determinism]") {
+TEST_CASE("the same input gives the same bytes, on one thread and on eight", "[cli][determinism][slow]") {
   CHECK(command("run " + kV3).out == command("run " + kV3 + " --threads 8").out);
   const Result one = command("schedules " + kV3 + " --json"),
                eight = command("schedules " + kV3 + " --json --threads 8");
@@ -106,7 +106,7 @@ TEST_CASE("a plan that does not fit is forecast, says what would help, and exits
   CHECK(json::parse(as_json.out).contains("step_time_s"));
 }
 
-TEST_CASE("overrides change what they name", "[cli]") {
+TEST_CASE("overrides change what they name", "[cli][slow]") {
   const auto step = [](const std::string& more) {
     return json::parse(command("run " + kV3 + " --json " + more).out).at("step_time_s").get<double>();
   };
