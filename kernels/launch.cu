@@ -50,8 +50,8 @@ void throw_unless(cudaError_t status, const char* what) {
 }
 
 void throw_no_such_tile(const Tile& tile) {
-  throw KernelError(Fault::argument,
-                    "no kernel is compiled for the tile " + describe(tile) + "; model/gemm_tile.cpp lists those that are");
+  throw KernelError(Fault::argument, "no kernel is compiled for the tile " + describe(tile) +
+                                         "; model/gemm_tile.cpp lists those that are");
 }
 
 Device hopper_device() {
