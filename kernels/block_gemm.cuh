@@ -15,6 +15,9 @@
 
 namespace railcast::kernels {
 
+template <class C>
+using ScheduleOf = Schedule<C::kRows, C::kColumns, C::kTokens>;
+
 /// Shared memory of a CTA, as addresses.
 template <class C>
 struct Ring {
@@ -67,10 +70,9 @@ __device__ void fill(const GemmParams& p, const Work& w, const Ring<C>& ring, in
 
 /// One warp: keeps the ring full. All of it walks the loop, so that addresses stay in uniform registers; one lane asks.
 template <class C>
-__device__ void produce(const GemmParams& p, const Schedule<C::kRows, C::kColumns>& schedule, const Ring<C>& ring,
-                        int first, int stride) {
+__device__ void produce(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring) {
   Cursor<C> at;
-  for (int t = first; t < schedule.count(); t += stride) {
+  for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
     const Work w = schedule.at(t);
     const int needed = boxes<C>(w);
     for (int i = 0; i < w.k_count; ++i, at.advance()) {
@@ -194,10 +196,9 @@ __device__ void store(const GemmParams& p, const Work& w, const Lane& me, const 
 
 /// One warp for each consumer warpgroup: stores what that has laid down.
 template <class C>
-__device__ void store_staged(const GemmParams& p, const Schedule<C::kRows, C::kColumns>& schedule, const Ring<C>& ring,
-                             int group, int first, int stride) {
+__device__ void store_staged(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring, int group) {
   bool again = false;
-  for (int t = first; t < schedule.count(); t += stride) {
+  for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
     const Work w = schedule.at(t);
     if (!through_shared<C>(p, w, group)) continue;
     if (again) {
@@ -205,6 +206,7 @@ __device__ void store_staged(const GemmParams& p, const Schedule<C::kRows, C::kC
       named_barrier_arrive(1 + group, 160);
     }
     again = true;
+    if (t >= schedule.count()) tma_stores_done();  // the rest of the first tile: after what was added of it before
     named_barrier_sync(4 + group, 160);
     if (elected()) {
       for (int band = group; band < C::kRows / kBand && whole(p, w, band); band += C::kGroups)
@@ -217,17 +219,16 @@ __device__ void store_staged(const GemmParams& p, const Schedule<C::kRows, C::kC
 }
 
 template <class C>
-__device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumns>& schedule, const Ring<C>& ring,
-                        int first, int stride) {
+__device__ void consume(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring) {
   const Lane me;
   const Reader<C> in(p, ring, me, schedule.rank);
-  if (first >= schedule.count()) return;
+  if (schedule.first >= schedule.count()) return;
   Cursor<C> at;
   WeightScales<C> weights;
-  Work w = schedule.at(first);
+  Work w = schedule.at(schedule.first);
   weights.begin(p, w);
   int staged = 0;
-  for (int t = first; t < schedule.count(); t += stride) {
+  for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
     const bool busy = w.column < p.n && w.k_count > 0;  // the second CTA of a pair may lie past the last column
     float sum[C::kBands][C::kColumns / 2] = {};
     if (!busy) {
@@ -238,7 +239,8 @@ __device__ void consume(const GemmParams& p, const Schedule<C::kRows, C::kColumn
       accumulate<C, C::kBands>(w, in, at, weights, sum);
     }
     const Work done = w;
-    if (t + stride < schedule.count()) w = schedule.at(t + stride), weights.begin(p, w);  // while this tile is stored
+    if (t + schedule.stride < schedule.end())
+      w = schedule.at(t + schedule.stride), weights.begin(p, w);  // while this tile is stored
     if constexpr (!C::kTokens) {
       if (p.split > 1) {
         add_up_cluster<C>(p, done, ring.a, me, schedule.rank, sum);
@@ -288,20 +290,20 @@ __global__ __launch_bounds__(C::kThreads, 1) void block_gemm(const __grid_consta
   const int cluster = max(p.multicast, p.split), rank = cluster > 1 ? static_cast<int>(cluster_rank()) : 0;
   const int row_tiles = list_rows<C>(p, list, &listed);
   const int column_tiles = ((p.n + C::kColumns - 1) / C::kColumns + p.multicast - 1) / p.multicast;
-  const Schedule<C::kRows, C::kColumns> schedule{p, list, row_tiles, column_tiles, rank};
   const int first = static_cast<int>(blockIdx.x) / cluster, stride = static_cast<int>(gridDim.x) / cluster;
+  const ScheduleOf<C> schedule{p, list, row_tiles, column_tiles, rank, first, stride};
   if (threadIdx.x >= C::kGroups * 128) {
     if constexpr (C::kGroups > 1) give_registers<C::kOtherRegisters>();
     const int warp = __shfl_sync(~0U, static_cast<int>(threadIdx.x / 32) - C::kGroups * 4, 0);
     if (warp == 0) {
-      produce<C>(p, schedule, ring, first, stride);
+      produce<C>(p, schedule, ring);
     } else if (C::kStaged && warp <= C::kGroups) {
-      store_staged<C>(p, schedule, ring, warp - 1, first, stride);
+      store_staged<C>(p, schedule, ring, warp - 1);
     }
     if (p.split > 1) cluster_sync();
   } else {
     if constexpr (C::kGroups > 1) take_registers<C::kConsumerRegisters>();
-    consume<C>(p, schedule, ring, first, stride);
+    consume<C>(p, schedule, ring);
   }
   if (cluster > 1) cluster_sync();  // no CTA may leave while another can still write to it
 }

@@ -25,6 +25,9 @@ __device__ inline void tma_add(const CUtensorMap* map, int x, int y, std::uint32
                : "memory");
 }
 
+/// What this thread stored by TMA is in memory.
+__device__ inline void tma_stores_done() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
+
 /// Lanes 4i..4i+3 hold a 4x4 matrix, one row each; afterwards one column each.
 __device__ inline void transpose_quad(std::uint32_t (&w)[4], int lane) {
 #pragma unroll

@@ -47,15 +47,33 @@ struct Work {
 constexpr int kRowTiles = 2048;  ///< capacity of the list of row tiles (grouped walks)
 constexpr int kGroupBits = 10;   ///< list entry: group, then the index of the row tile's first block
 
-template <int kRows, int kColumns>
+/// kStaggers: sums are added to D, and doing so takes memory's time. So that CTAs do it at different times, each begins
+/// with a part of its first tile's steps (the more, the later it stands) and ends with the rest of them. One thread
+/// adds both parts of an element, one after the other, so the result is the same in every run.
+template <int kRows, int kColumns, bool kStaggers>
 struct Schedule {
   const GemmParams& p;
   const std::uint32_t* list;
   int row_tiles, column_tiles, rank;
+  int first, stride;  ///< of this CTA's cluster
 
   __device__ int count() const { return row_tiles * column_tiles * (p.walk == Walk::token_groups ? p.groups : 1); }
+  __device__ bool staggers() const { return kStaggers && first + stride < count(); }
+  /// t goes from `first` to below this by `stride`.
+  __device__ int end() const { return count() + (staggers() ? stride : 0); }
 
   __device__ Work at(int t) const {
+    const bool again = kStaggers && t >= count();
+    Work w = tile(again ? first : t);
+    if (staggers() && (again || t == first)) {
+      const int begun = w.k_count * first / stride;
+      if (again) w.k_first += begun;
+      w.k_count = again ? w.k_count - begun : begun;
+    }
+    return w;
+  }
+
+  __device__ Work tile(int t) const {
     Work w{};
     const int per_group = row_tiles * column_tiles;
     if (p.walk == Walk::token_groups) w.group = t / per_group, t -= w.group * per_group;

@@ -19,9 +19,10 @@ struct Set {
 
 class WgradWorkload : public Workload {
  public:
-  /// k_offsets: empty for a dense one.
-  WgradWorkload(std::int64_t m, std::int64_t n, std::int64_t k, std::vector<int> k_offsets, Tile tile, int sets)
-      : k_offsets_(std::move(k_offsets)), device_offsets_(k_offsets_) {
+  /// k_offsets: empty for a dense one. sms 0: all.
+  WgradWorkload(std::int64_t m, std::int64_t n, std::int64_t k, std::vector<int> k_offsets, Tile tile, int sets,
+                int sms = 0)
+      : sms_(sms), k_offsets_(std::move(k_offsets)), device_offsets_(k_offsets_) {
     args_.m = m, args_.n = n, args_.k = k, args_.tile = tile;
     args_.a_scale_stride = (m + 3) / 4 * 4, args_.b_scale_stride = (n + 3) / 4 * 4;
     args_.groups = k_offsets_.empty() ? 0 : static_cast<std::int64_t>(k_offsets_.size()) - 1;
@@ -29,7 +30,7 @@ class WgradWorkload : public Workload {
     for (int s = 0; s < sets; ++s) sets_.push_back(make_set(static_cast<std::uint32_t>(s)));
     throw_unless(cudaDeviceSynchronize(), "filling the data of a wgrad");
   }
-  void run(int set, cudaStream_t stream) override { wgrad(with(set), {stream, 0, true}); }
+  void run(int set, cudaStream_t stream) override { wgrad(with(set), {stream, sms_, true}); }
 
   Difference check(cudaStream_t stream) override {
     const Set& s = sets_[0];
@@ -72,6 +73,7 @@ class WgradWorkload : public Workload {
     return args;
   }
 
+  int sms_;
   WgradArgs args_;
   std::vector<int> k_offsets_;
   DeviceArray<int> device_offsets_;
@@ -141,11 +143,13 @@ void wgrad_grouped_suite(Bench& bench) {
   }
 }
 
+/// On few SMs each has several tiles, and begins and ends with parts of one.
 void wgrad_cases(Bench& bench) {
   bench.random_cases("wgrad", [](Random& random) {
     const std::int64_t m = some_rows(random, 700), n = some_sixteens(random, 900), k = some_sixteens(random, 3000);
-    return RandomCase{one_line(fields({"m", "n", "k"}, {m, n, k})), kFp32CaseTolerance,
-                      std::make_unique<WgradWorkload>(m, n, k, std::vector<int>{}, Tile{}, 1)};
+    const std::int64_t sms = between(random, 2, 40);
+    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})), kFp32CaseTolerance,
+                      std::make_unique<WgradWorkload>(m, n, k, std::vector<int>{}, Tile{}, 1, static_cast<int>(sms))};
   });
 }
 
@@ -157,8 +161,9 @@ void wgrad_grouped_cases(Bench& bench) {
       offsets.push_back(offsets.back() + static_cast<int>(128 * std::max<std::int64_t>(0, between(random, -2, 8))));
     const auto groups = static_cast<std::int64_t>(offsets.size()) - 1;
     const std::int64_t m = some_rows(random, 400), n = some_sixteens(random, 500), k = offsets.back();
-    return RandomCase{one_line(fields({"groups", "m", "n", "k"}, {groups, m, n, k})), kFp32CaseTolerance,
-                      std::make_unique<WgradWorkload>(m, n, k, offsets, Tile{}, 1)};
+    const std::int64_t sms = between(random, 2, 40);
+    return RandomCase{one_line(fields({"groups", "m", "n", "k", "sms"}, {groups, m, n, k, sms})), kFp32CaseTolerance,
+                      std::make_unique<WgradWorkload>(m, n, k, offsets, Tile{}, 1, static_cast<int>(sms))};
   });
 }
 
