@@ -25,6 +25,24 @@ __device__ inline void tma_add(const CUtensorMap* map, int x, int y, std::uint32
                : "memory");
 }
 
+/// How L2 should treat D. A D that L2 cannot hold leaves it first: else it pushes out rows and columns still to be
+/// read.
+__device__ inline std::uint64_t d_policy(const GemmParams& p) {
+  std::uint64_t policy;
+  if (p.streams_d) {
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  } else {
+    asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+  }
+  return policy;
+}
+/// A box of shared memory to a tensor; what lies outside the tensor is dropped.
+__device__ inline void tma_store(const CUtensorMap* map, int x, int y, std::uint32_t from, std::uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group.L2::cache_hint [%0, {%1, %2}], [%3], %4;" ::"l"(map),
+      "r"(x), "r"(y), "r"(from), "l"(policy)
+      : "memory");
+}
 /// What this thread stored by TMA is in memory.
 __device__ inline void tma_stores_done() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
 
@@ -80,14 +98,14 @@ __device__ void stage(std::uint32_t to, const Lane& me, const float (&sum)[C::kC
 /// What `stage` has laid down to D. FP32 is added: every element once a launch, so the result does not depend on the
 /// order.
 template <class C>
-__device__ void send_staged(const GemmParams& p, const Work& w, int band, std::uint32_t from) {
+__device__ void send_staged(const GemmParams& p, const Work& w, int band, std::uint32_t from, std::uint64_t policy) {
   constexpr int kPiece = C::kTokens ? 32 : 64;
   const int row = w.row + band * kBand + (C::kTokens ? w.group * p.m : 0);
   for (int c = 0; c < C::kColumns / kPiece; ++c, from += kBand * kStep) {
     if constexpr (C::kTokens) {
       tma_add(&p.d_tiles, w.column + kPiece * c, row, from);
     } else {
-      tma_store(&p.d_tiles, w.column + kPiece * c, row, from);
+      tma_store(&p.d_tiles, w.column + kPiece * c, row, from, policy);
     }
   }
 }

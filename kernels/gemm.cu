@@ -24,6 +24,8 @@ GemmParams describe_tensors(const Args& args, const Tile& tile, std::int64_t row
   p.k_blocks = static_cast<int>(k_blocks), p.groups = static_cast<int>(groups);
   p.raster = tile.bm == 256 ? 8 : 16;  // 2048 rows beside 66 clusters of 256 columns: about a square
   p.multicast = tile.multicast, p.split = tile.split;
+  constexpr std::int64_t kL2 = 50 << 20;
+  p.streams_d = 2 * rows * args.n > kL2;
   return p;
 }
 

@@ -35,6 +35,7 @@ struct GemmParams {
   const int* rows;  ///< rows in use, or null
   int m, n, k_blocks, groups;
   int raster, multicast, split;
+  bool streams_d;              ///< D is more than L2 holds
   Divide by_strip, by_raster;  ///< by the tiles of `raster` rows of tiles, and by raster
   Walk walk;
 };

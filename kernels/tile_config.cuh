@@ -11,11 +11,13 @@ constexpr int kStep = 128;            ///< depth of one pipeline stage: one scal
 constexpr int kBand = 64;             ///< rows of one wgmma
 constexpr int kSharedLimit = 232448;  ///< bytes of shared memory a CTA may have
 
-/// A compiled tile. kTokens: both operands carry 1x128 scales and D is FP32, added to (wgrad).
-template <int kRows_, int kColumns_, bool kTokens_>
+/// A compiled tile. kTokens: both operands carry 1x128 scales and D is FP32, added to (wgrad). kOnce: for dense
+/// problems of no more tiles than CTAs; nothing comes after a tile, so D needs no memory of its own and the ring gets
+/// it.
+template <int kRows_, int kColumns_, bool kTokens_, bool kOnce_ = false>
 struct TileConfig {
   static constexpr int kRows = kRows_, kColumns = kColumns_;
-  static constexpr bool kTokens = kTokens_;
+  static constexpr bool kTokens = kTokens_, kOnce = kOnce_;
   static constexpr int kGroups = kRows == 192 ? 3 : kRows >= 128 ? 2 : 1;  // consumer warpgroups
   static constexpr int kBands = kRows / kBand / kGroups;
   static constexpr int kBoxes = kRows >= 128 ? 2 : 1, kBoxRows = kRows / kBoxes;  // TMA loads of A per stage
@@ -24,10 +26,10 @@ struct TileConfig {
   static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
   static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
   static constexpr int kList =
-      !kTokens && (kRows == 128 || kRows == 256) ? kRowTiles : 1;  // row tiles of grouped walks
-  static constexpr int kOther = 1024 + 256;                        // alignment, barriers
+      !kTokens && !kOnce && (kRows == 128 || kRows == 256) ? kRowTiles : 1;  // row tiles of grouped walks
+  static constexpr int kOther = 1024 + 256;                                  // alignment, barriers
   // D leaves through shared memory of its own, where there is room
-  static constexpr bool kStaged = kColumns % 64 == 0 && (!kTokens || kRows <= 128);
+  static constexpr bool kStaged = !kOnce && kColumns % 64 == 0 && (!kTokens || kRows <= 128);
   static constexpr int kDBytes = kStaged ? kRows * kColumns * (kTokens ? 4 : 2) : 0;
   static constexpr int kFit = (kSharedLimit - kOther - kDBytes - kList * 4 - 64) / kStageBytes;
   static constexpr int kStages = kFit < 8 ? kFit : 8;
