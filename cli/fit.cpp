@@ -49,7 +49,7 @@ std::vector<std::string> measure_next(const Fit& f, const Machine& m) {
   const auto cost = [&](const Shape& s) -> Uncertain {
     for (const FittedFamily& x : f.families)
       if (x.family == fit_family(s) && x.method == "sustained") {
-        const Estimated e = estimate(x, m, s, m.sms);
+        const Estimated e = estimate(x, m, {s, m.sms});
         return {e.us * 1e-6, e.spread};
       }
     return {roofline(m)->cost(s, m.sms).total().seconds(), kRooflineSpread};

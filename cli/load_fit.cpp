@@ -11,7 +11,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::array kForms{Form::tiles, Form::work, Form::messages};
-constexpr std::array kChoices{TileChoice::fewest_waves, TileChoice::fullest_wave, TileChoice::least_time};
+constexpr std::array kChoices{TileChoice::fewest_waves, TileChoice::fullest_wave, TileChoice::least_time,
+                              TileChoice::own_rule};
 
 template <class Enum, std::size_t N>
 std::vector<std::string> names_of(const std::array<Enum, N>& all) {

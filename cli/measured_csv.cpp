@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include "cli/measured.hpp"
 #include "cli/quantity.hpp"
@@ -41,12 +42,31 @@ std::string where(const CsvTable& t) {
   return t.where() + (device.empty() ? "" : " (" + device + (date.empty() ? "" : ", " + date) + ")");
 }
 
+/// "128x64 split 4": as railcast-measure writes it.
+GemmTile tile_cell(const CsvTable& t, const Cells& cells) {
+  const GemmTile tile = tile_named(cells.at("tile"));
+  if (tile.bm == 0) t.refuse("column tile is \"" + cells.at("tile") + "\"; expected one such as 128x64 split 4, or -");
+  return tile;
+}
+
+/// "22 30 34": the rows of each group.
+std::vector<std::int64_t> rows_cell(const CsvTable& t, const Cells& cells) {
+  std::vector<std::int64_t> rows;
+  std::istringstream in(cells.at("group_rows"));
+  for (std::int64_t n = 0; in >> n && n >= 0;) rows.push_back(n);
+  if (!in.eof() || rows.size() != static_cast<std::size_t>(count_cell(t, cells, "groups")))
+    t.refuse("column group_rows is \"" + cells.at("group_rows") + "\"; expected a count of rows for each group");
+  return rows;
+}
+
 CalibrationRow measured_row(const CsvTable& t, const Cells& cells, const MeasuredDefaults& d, const TimeColumn& time) {
   CalibrationRow r;
   r.sms = t.has("sms") ? count_cell(t, cells, "sms") : d.sms;
   r.method = t.has("method") ? cell_of(t, cells, "method", {"cool", "sustained"}) : "sustained";
   r.impl = word(t, cells, "impl", d.impl);
   if (word(t, cells, "uneven", "0") == "1") r.impl += " uneven";
+  if (word(t, cells, "tile", "-") != "-") r.tile = tile_cell(t, cells);
+  if (t.has("group_rows") && t.has("groups")) r.group_rows = rows_cell(t, cells);
   r.us = positive_cell(t, cells, time.name) * time.us;
   r.where = where(t);
   return r;

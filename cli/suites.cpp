@@ -32,6 +32,15 @@ Cases held_out(const std::string& suite, const std::string& path, const Machine&
   return compare_rows(fit(split.fit, m), m, split.held_out.rows(), suite);
 }
 
+/// validate/measured/h100's families that have rows enough, our own kernels and, measured beside them, cuBLASLt.
+Cases measured_cases(const Machine& m) {
+  Cases all = held_out("kernels: our GEMMs, held out", validate_folder("measured/h100"), m, kHeldOut);
+  for (Case& c : all)
+    if (c.id.find("cublaslt") != std::string::npos) c.suite = "kernels: cuBLASLt's GEMMs, held out";
+  std::ranges::stable_partition(all, [](const Case& c) { return c.suite == "kernels: our GEMMs, held out"; });
+  return all;
+}
+
 bool swept(const CalibrationRow& r) { return std::holds_alternative<Gemm>(r.shape) && r.method == "sustained"; }
 
 /// GEMMs swept over SM counts, our own and DeepGEMM's.
@@ -52,7 +61,7 @@ Cases beside_copies(const Machine& m, const Fit& f, const HeldOut& held) {
     const bool unseen = std::ranges::any_of(held.rows(), [&](const CalibrationRow& r) { return r.sms == p.gemm_sms; });
     const FittedFamily* const family = f.find(fit_family(p.gemm), "DeepGEMM", "sustained");
     if (!unseen || family == nullptr) continue;
-    const Estimated e = estimate(*family, m, p.gemm, p.gemm_sms);
+    const Estimated e = estimate(*family, m, {p.gemm, p.gemm_sms});
     Cost alone;
     alone.work = Time::seconds(e.us * 1e-6);
     set_draws(m, p.gemm, alone);
@@ -101,7 +110,7 @@ Cases deepgemm_tables(const Machine& m) {
     const FittedFamily* const family = f.find(fit_family(shape), o.text("impl"), o.text("method"));
     o.finish();
     if (family == nullptr) continue;
-    const Estimated e = estimate(*family, m, shape, m.sms);
+    const Estimated e = estimate(*family, m, {shape, m.sms});
     c.forecast = e.us, c.low = e.us * std::exp(-e.spread), c.high = e.us * std::exp(e.spread);
     cases.push_back(c);
   }
@@ -224,7 +233,7 @@ Case step_case(const Scenario& s, const Forecast& f, const Expectation& e) {
 
 std::vector<Case> kernel_cases() {
   const Machine m = h100();
-  Cases all = held_out("kernels: our GEMMs, held out", validate_folder("measured/h100"), m, kHeldOut);
+  Cases all = measured_cases(m);
   append(all, held_out("kernels: 400 of 800 timings of another H100", validate_folder("published") + "/gemm_h100.csv",
                        m, 0.5));
   const Split by_sms = Split::by_sms(swept_rows(m), 0.5, m.sms);

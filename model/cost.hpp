@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/gemm_tile.hpp"
 #include "model/machine.hpp"
 #include "model/shapes.hpp"
 #include "sim/graph.hpp"
@@ -43,7 +44,9 @@ struct CalibrationRow {
   std::int64_t sms = 0;
   std::string method, impl;  ///< method: "cool" | "sustained"
   double us = 0;
-  std::string where;  ///< file:line, device
+  std::string where;                          ///< file:line, device
+  GemmTile tile = {};                         ///< that ran, where the row says
+  std::vector<std::int64_t> group_rows = {};  ///< of each group, where the row says
 };
 
 /// The shape's precision; of a shape without one, what its data is (gate and adamw FP32, else BF16).

@@ -40,8 +40,10 @@ double spread_at(const std::vector<Band>& bands, double novelty) {
 
 std::pair<std::string, std::string> impl_and_variant(const std::string& impl) {
   const auto space = impl.find(' ');
-  if (!impl.starts_with("NCCL ")) return {impl, ""};
-  return {impl.substr(0, space), impl.substr(space + 1)};
+  if (impl.starts_with("NCCL ")) return {impl.substr(0, space), impl.substr(space + 1)};
+  if (impl.ends_with(" uneven")) return {impl.substr(0, space), ""};
+  if (impl.starts_with("cublaslt_")) return {"cublaslt", ""};
+  return {impl, ""};
 }
 
 Variant variant_among(const std::vector<std::string>& words, const std::string& variant) {
@@ -53,10 +55,13 @@ Variant variant_among(const std::vector<std::string>& words, const std::string& 
   return {position(variant.substr(0, space)), position(variant.substr(space + 1))};
 }
 
-Estimated estimate(const FittedFamily& f, const Machine& m, const Shape& s, std::int64_t sms,
-                   const std::string& variant) {
-  const OutputTile tile = chosen_tile(m, s, sms, f.choice, f.prices);
-  const Values at = coordinates(m, s, sms, tile, variant_among(f.words, variant));
+Problem problem_of(const CalibrationRow& r) {
+  return {r.shape, r.sms, impl_and_variant(r.impl).second, r.tile, r.group_rows};
+}
+
+Estimated estimate(const FittedFamily& f, const Machine& m, const Problem& p) {
+  const GemmTile tile = chosen_tile(m, p, f.choice, f.prices);
+  const Values at = coordinates(m, p, tile, variant_among(f.words, p.variant));
   double log_rest = 0;
   for (const Smooth& smooth : f.smooths) {
     log_rest += smooth.mean / static_cast<double>(f.smooths.size());
@@ -67,7 +72,7 @@ Estimated estimate(const FittedFamily& f, const Machine& m, const Shape& s, std:
     }
   }
   Estimated e;
-  e.us = priced(f.prices, features(m, s, sms, tile)) * std::exp(log_rest);
+  e.us = priced(f.prices, features(m, p, tile)) * std::exp(log_rest);
   e.novelty = f.smooths.empty() ? 1 : novelty(f.smooths.front().terms, f.anchors, at);
   e.spread = spread_at(f.bands, e.novelty);
   return e;

@@ -52,14 +52,15 @@ struct Fit {
 struct Estimated {
   double us = 0, spread = 0, novelty = 0;
 };
-/// A `variant` of unknown words counts as novel.
-Estimated estimate(const FittedFamily& f, const Machine& m, const Shape& s, std::int64_t sms,
-                   const std::string& variant = "");
+/// A variant of unknown words counts as novel.
+Estimated estimate(const FittedFamily& f, const Machine& m, const Problem& p);
+Problem problem_of(const CalibrationRow& r);
 
 /// How unlike all anchors a place is, 0 to 1.
 double novelty(const std::vector<Likeness>& terms, const std::vector<Values>& anchors, const Values& at);
 double spread_at(const std::vector<Band>& bands, double novelty);
-/// "NCCL 2.27.3 half" is the variant "2.27.3 half" of NCCL; other impls have none.
+/// "NCCL 2.27.3 half" is the variant "2.27.3 half" of NCCL, "cublaslt_bf16" is cublaslt (its shapes say the type), and
+/// "railcast uneven" railcast (its rows say how).
 std::pair<std::string, std::string> impl_and_variant(const std::string& impl);
 /// Positions among `words` of the variant's first and second word; one past the end where it is unknown.
 Variant variant_among(const std::vector<std::string>& words, const std::string& variant);

@@ -30,13 +30,16 @@ Sizes sizes(const Shape& s) {
       s);
 }
 
-/// A collective's vector, ranks and the share of it that leaves a rank; `kind` is its place among the collectives,
-/// ring-like ones near each other.
+/// A collective's vector, ranks and the share of it that leaves a rank; `kind` is its place among the collectives.
 struct Messages {
   double bytes = 0, ranks = 1, sent = 0;
   std::size_t kind = 0;
 };
 constexpr std::size_t kCollectives = 4;
+
+/// Rows and columns of the tiles that railcast's kernels are compiled for.
+constexpr std::array<std::array<int, 2>, 8> kOwnTiles{
+    {{256, 128}, {192, 128}, {128, 192}, {128, 128}, {128, 64}, {64, 128}, {64, 64}, {64, 32}}};
 
 Messages messages(const Shape& s) {
   return std::visit(
@@ -54,37 +57,70 @@ Messages messages(const Shape& s) {
 }
 
 // 128 bytes of K a step: how TMA and the 128-byte swizzle cut it.
-double steps(const Sizes& z, Dtype t, const OutputTile& tile) {
-  return ceil_div(ceil_div(z.k, 128 / bytes_per_element(t)), d(tile.split));
+double steps(const Sizes& z, Dtype t, const GemmTile& tile) {
+  return ceil_div(ceil_div(z.k, 128 / bytes_per_element(t)), tile.split);
 }
-double tiles(const Sizes& z, const OutputTile& t) {
-  return z.groups * ceil_div(z.m, d(t.rows)) * ceil_div(z.n, d(t.cols));
+double row_tiles(const Problem& p, const Sizes& z, const GemmTile& t) {
+  double sum = 0;
+  for (const std::int64_t rows : p.group_rows) sum += ceil_div(d(rows), t.bm);
+  return p.group_rows.empty() ? z.groups * ceil_div(z.m, t.bm) : sum;
 }
-double waves(const Sizes& z, const OutputTile& t, std::int64_t sms) {
-  return std::ceil(tiles(z, t) * d(t.split) / d(sms));
+/// Clusters of a tile and how many run at once. A card has fewer than its SMs would hold where they are large: 32
+/// clusters of 4 and 16 of 8 took two waves on 132 SMs, 24 and 9 took one (validate/measured/h100/gemm.csv).
+struct Cut {
+  double clusters = 0, at_once = 1;
+  double waves() const { return std::ceil(clusters / at_once); }
+  double filled() const { return clusters / (waves() * at_once); }
+};
+Cut cut(const Problem& p, const Sizes& z, const GemmTile& t) {
+  const int size = std::max(t.multicast, t.split);
+  const double fit = resident_clusters(size, static_cast<int>(p.sms)) - (size > 2 ? 1 : 0);
+  return {row_tiles(p, z, t) * ceil_div(ceil_div(z.n, t.bn), t.multicast), std::max(1.0, fit)};
 }
 
-bool large(const OutputTile& t) { return t.rows * t.cols >= 128 * 160 && t.split == 1; }
+bool large(const GemmTile& t) { return t.bm * t.bn >= 128 * 128 && t.split == 1; }
 
-Values tile_features(const Machine& m, const Shape& s, std::int64_t sms, const OutputTile& t) {
-  const Sizes z = sizes(s);
-  const Dtype type = dtype_of(s);
+/// Mean rows of the groups, as the shape says or as they were.
+Shape as_run(const Problem& p) {
+  Shape s = p.shape;
+  if (p.group_rows.empty()) return s;
+  std::int64_t sum = 0;
+  for (const std::int64_t rows : p.group_rows) sum += rows;
+  const auto groups = static_cast<std::int64_t>(p.group_rows.size());
+  std::visit(
+      [&](auto& x) {
+        if constexpr (requires { x.groups, x.m; }) x.m = std::max<std::int64_t>(1, (sum + groups / 2) / groups);
+      },
+      s);
+  return s;
+}
+
+Values tile_features(const Machine& m, const Problem& p, const GemmTile& t) {
+  const Sizes z = sizes(p.shape);
+  const Dtype type = dtype_of(p.shape);
   const double peak = peak_of(m.chip(), type).per_second() * 1e-6, hbm = m.hbm.per_second() * 1e-6;  // per us
-  const double w = waves(z, t, sms), k = steps(z, type, t), area = d(t.rows * t.cols), all = d(m.sms);
-  const double depth = 128 / bytes_per_element(type), share = std::min(1.0, 4 * d(sms) / all);
+  const double w = cut(p, z, t).waves(), k = steps(z, type, t), area = t.bm * t.bn, all = d(m.sms);
+  const double depth = 128 / bytes_per_element(type), share = std::min(1.0, 4 * d(p.sms) / all);
+  const double loads = 1.0 * t.bm / t.multicast + t.bn;  // rows and columns that come out of L2, a step
+  const double l2 = row_tiles(p, z, t) * ceil_div(z.n, t.bn) * k * t.split * loads * 128;
   const bool odd = static_cast<std::int64_t>(z.m) % 4 != 0 && type == Dtype::fp8_block;
+  const Shape run = as_run(p);
   Values f{1,
            w,
            w * k,
            w * k * area * 2 * depth * all / peak,
-           w * k * d(t.rows + t.cols) * 128 * all / hbm,
+           w * k * loads * 128 * all / hbm,
            w * area * 2 * all / hbm,
-           hbm_bytes(s) / (share * hbm),
-           flops(s) / peak,
+           hbm_bytes(run) / (share * hbm),
+           flops(run) / peak,
            odd ? 1.0 : 0.0,
-           odd ? z.groups * z.m * z.k / 32 / hbm : 0};
-  for (const OutputTile& lone : output_tiles())
-    if (large(lone)) f.push_back(w == 1 && lone.rows == t.rows && lone.cols == t.cols && t.split == 1 ? k : 0);
+           odd ? z.groups * z.m * z.k / 32 / hbm : 0,
+           l2 / hbm * all / d(p.sms),
+           t.split > 1 ? w : 0,
+           t.split > 1 || t.multicast > 1 ? 1.0 : 0.0};
+  for (const GemmTile& lone : output_tiles())
+    if (large(lone)) f.push_back(w == 1 && lone.bm == t.bm && lone.bn == t.bn && t.split == 1 ? k : 0);
+  for (const auto& [bm, bn] : kOwnTiles) f.push_back(bm == t.bm && bn == t.bn ? w * k : 0);
   return f;
 }
 
@@ -99,55 +135,65 @@ double output_rows(const Shape& s) {
       s);
 }
 
-Values work_features(const Machine& m, const Shape& s, std::int64_t sms) {
-  const double share = d(sms) / d(m.sms), hbm = m.hbm.per_second() * 1e-6;
-  return {1, flops(s) / (share * peak_of(m.chip(), dtype_of(s)).per_second() * 1e-6),
-          hbm_bytes(s) / (std::min(1.0, 4 * share) * hbm), output_rows(s) / d(sms) / 1024};
+Values work_features(const Machine& m, const Problem& p) {
+  const double share = d(p.sms) / d(m.sms), hbm = m.hbm.per_second() * 1e-6;
+  return {1, flops(p.shape) / (share * peak_of(m.chip(), dtype_of(p.shape)).per_second() * 1e-6),
+          hbm_bytes(p.shape) / (std::min(1.0, 4 * share) * hbm), output_rows(p.shape) / d(p.sms) / 1024};
 }
 
 Values message_features(const Machine& m, const Shape& s) {
   const Messages z = messages(s);
   const double wire = z.sent * z.bytes / (m.nvlink.per_second() * 1e-6);
-  Values f(4 * kCollectives);
-  const std::array own{1.0, z.ranks - 1, wire, std::sqrt(wire)};
-  std::ranges::copy(own, f.begin() + static_cast<std::ptrdiff_t>(4 * z.kind));
+  const std::array own{1.0,
+                       z.ranks - 1,
+                       std::sqrt(wire),
+                       z.ranks <= 2 ? wire : 0,
+                       z.ranks > 2 && z.ranks <= 4 ? wire : 0,
+                       z.ranks > 4 ? wire : 0};
+  Values f(own.size() * kCollectives);
+  std::ranges::copy(own, f.begin() + static_cast<std::ptrdiff_t>(own.size() * z.kind));
   return f;
 }
 
-/// log2 of the smallest tile with which `wanted` waves do.
-double smallest_area(const Sizes& z, std::int64_t sms, double wanted) {
-  double least = 65536;
-  for (const OutputTile& t : output_tiles())
-    if (t.split == 1 && waves(z, t, sms) <= wanted) least = std::min(least, d(t.rows * t.cols));
-  return std::log2(least);
+Values message_coordinates(const Messages& z, const Variant& variant) {
+  Values at{log2_of(z.bytes), log2_of(z.ranks), variant[0], variant[1]};
+  for (std::size_t kind = 0; kind < kCollectives; ++kind) at.push_back(kind == z.kind ? 1 : 0);
+  return at;
 }
 
 /// Least is best.
-double by_waves(const Sizes& z, const OutputTile& t, std::int64_t sms, TileChoice choice) {
-  const double n = tiles(z, t), w = std::ceil(n / d(sms));
-  if (choice == TileChoice::fewest_waves) return w * 1e6 + d(t.rows * t.cols) + 1e-3 * d(t.rows + t.cols);
-  if ((t.rows == 64) != (z.m <= 64) || (t.rows == 256 && z.m <= 192)) return INFINITY;
-  return w * 1e6 - (n - (w - 1) * d(sms)) - 1e-4 * d(t.rows) + 1e-7 * d(t.cols);
+double by_waves(const Problem& p, const Sizes& z, const GemmTile& t, TileChoice choice) {
+  const Cut c = cut(p, z, t);
+  const double w = c.waves();
+  if (choice == TileChoice::fewest_waves) return w * 1e6 + t.bm * t.bn + 1e-3 * (t.bm + t.bn);
+  if ((t.bm == 64) != (z.m <= 64) || (t.bm == 256 && z.m <= 192)) return INFINITY;
+  return w * 1e6 - (c.clusters - (w - 1) * c.at_once) - 1e-4 * t.bm + 1e-7 * t.bn;
 }
 
-Values tile_coordinates(const Machine& m, const Shape& s, std::int64_t sms, const OutputTile& t,
-                        const Variant& variant) {
-  const Sizes z = sizes(s);
-  const double w = waves(z, t, sms), k = steps(z, dtype_of(s), {1, 1, 1});
-  const bool odd = static_cast<std::int64_t>(z.m) % 4 != 0;
+Values tile_coordinates(const Machine& m, const Problem& p, const GemmTile& t, const Variant& variant) {
+  const Sizes z = sizes(p.shape);
+  const Cut c = cut(p, z, t);
+  const Dtype type = dtype_of(p.shape);
+  const bool by_group = z.groups > 1 || std::holds_alternative<GroupedGemm>(p.shape);
   return {log2_of(z.m),
           log2_of(z.n),
           log2_of(z.k),
           log2_of(z.groups),
-          odd ? 1.0 : 0.0,
-          smallest_area(z, sms, 1),
-          smallest_area(z, sms, 2),
-          std::min(w, 4.0),
-          tiles(z, t) * d(t.split) / (w * d(sms)),
-          log2_of(hbm_bytes(s)),
-          std::fmod(k, 4) / 4,
-          std::log2(d(sms) / d(m.sms)),
+          static_cast<std::int64_t>(z.m) % 4 != 0 ? 1.0 : 0.0,
+          std::min(c.waves(), 4.0),
+          log2_of(c.waves()),
+          c.filled(),
+          log2_of(hbm_bytes(as_run(p))),
+          std::log2(d(p.sms) / d(m.sms)),
           z.m < 6 ? 1.0 : 0.0,
+          log2_of(t.bm),
+          log2_of(t.bn),
+          log2_of(t.multicast),
+          log2_of(t.split),
+          by_group ? 1.0 : 0.0,
+          std::holds_alternative<GroupedGemmMasked>(p.shape) ? 1.0 : 0.0,
+          type == Dtype::bf16 ? 1.0 : 0.0,
+          type == Dtype::fp8_tensor ? 1.0 : 0.0,
           variant[0]};
 }
 
@@ -162,10 +208,14 @@ double message_bytes(const Shape& s) { return messages(s).bytes; }
 
 bool fittable(const Shape& s) { return form_of(s) != Form::messages || messages(s).bytes > 0; }
 
-std::string fit_family(const Shape& s) { return form_of(s) == Form::messages ? "collective" : family(s); }
+std::string fit_family(const Shape& s) {
+  if (form_of(s) == Form::messages) return "collective";
+  if (form_of(s) != Form::tiles) return family(s);
+  return std::holds_alternative<Wgrad>(s) || std::holds_alternative<WgradGrouped>(s) ? "wgrad" : "gemm";
+}
 
 const char* name(TileChoice c) {
-  static constexpr std::array names{"fewest waves", "fullest wave", "least time"};
+  static constexpr std::array names{"fewest waves", "fullest wave", "least time", "own rule"};
   return names.at(static_cast<std::size_t>(c));
 }
 
@@ -174,63 +224,64 @@ Form form_of(const Shape& s) {
   return sizes(s).m > 0 ? Form::tiles : Form::work;
 }
 
-const std::vector<OutputTile>& output_tiles() {
-  static const std::vector<OutputTile> all = [] {
-    std::vector<OutputTile> t;
-    for (std::int64_t cols : {16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 256}) t.push_back({64, cols, 1});
-    for (std::int64_t cols : {16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192}) t.push_back({128, cols, 1});
-    for (std::int64_t cols : {32, 64, 80, 96, 112, 128}) t.push_back({256, cols, 1});
-    for (std::int64_t split : {2, 4, 8})
-      for (std::int64_t rows : {64, 128})
-        for (std::int64_t cols : {64, 128}) t.push_back({rows, cols, split});
+const std::vector<GemmTile>& output_tiles() {
+  static const std::vector<GemmTile> all = [] {
+    std::vector<GemmTile> t;
+    for (int bn : {16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 256}) t.push_back({64, bn, 1, 1});
+    for (int bn : {16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192}) t.push_back({128, bn, 1, 1});
+    for (int bn : {32, 64, 80, 96, 112, 128}) t.push_back({256, bn, 1, 1});
+    for (int split : {2, 4, 8})
+      for (int bm : {64, 128})
+        for (int bn : {64, 128}) t.push_back({bm, bn, 1, split});
     return t;
   }();
   return all;
 }
 
-Values features(const Machine& m, const Shape& s, std::int64_t sms, const OutputTile& tile) {
-  switch (form_of(s)) {
+Values features(const Machine& m, const Problem& p, const GemmTile& tile) {
+  switch (form_of(p.shape)) {
     case Form::tiles:
-      return tile_features(m, s, sms, tile);
+      return tile_features(m, p, tile);
     case Form::work:
-      return work_features(m, s, sms);
+      return work_features(m, p);
     case Form::messages:
-      return message_features(m, s);
+      return message_features(m, p.shape);
   }
   return {};
 }
 
-OutputTile chosen_tile(const Machine& m, const Shape& s, std::int64_t sms, TileChoice choice, const Values& prices) {
-  if (form_of(s) != Form::tiles) return {};
-  const Sizes z = sizes(s);
-  OutputTile best;
+GemmTile chosen_tile(const Machine& m, const Problem& p, TileChoice choice, const Values& prices) {
+  if (form_of(p.shape) != Form::tiles) return {};
+  if (choice == TileChoice::own_rule) return p.tile.bm > 0 ? p.tile : choose_tile(p.shape, static_cast<int>(p.sms));
+  const Sizes z = sizes(p.shape);
+  GemmTile best;
   double least = INFINITY;
-  for (const OutputTile& t : output_tiles()) {
+  for (const GemmTile& t : output_tiles()) {
     if (choice != TileChoice::least_time && t.split > 1) continue;
     const double score =
-        choice == TileChoice::least_time ? priced(prices, tile_features(m, s, sms, t)) : by_waves(z, t, sms, choice);
+        choice == TileChoice::least_time ? priced(prices, tile_features(m, p, t)) : by_waves(p, z, t, choice);
     if (score < least) least = score, best = t;
   }
   return best;
 }
 
-Values coordinates(const Machine& m, const Shape& s, std::int64_t sms, const OutputTile& tile, const Variant& variant) {
+Values coordinates(const Machine& m, const Problem& p, const GemmTile& tile, const Variant& variant) {
+  const Shape& s = p.shape;
   switch (form_of(s)) {
     case Form::tiles:
-      return tile_coordinates(m, s, sms, tile, variant);
+      return tile_coordinates(m, p, tile, variant);
     case Form::work:
       return {log2_of(flops(s) > 0 ? flops(s) : hbm_bytes(s)), log2_of(output_rows(s)),
-              flops(s) > 0 ? std::log2(flops(s) / hbm_bytes(s)) : 0.0, std::log2(d(sms) / d(m.sms)), variant[0]};
+              flops(s) > 0 ? std::log2(flops(s) / hbm_bytes(s)) : 0.0, std::log2(d(p.sms) / d(m.sms)), variant[0]};
     case Form::messages:
-      return {log2_of(messages(s).bytes), log2_of(messages(s).ranks), variant[0], variant[1],
-              static_cast<double>(messages(s).kind)};
+      return message_coordinates(messages(s), variant);
   }
   return {};
 }
 
 const Values& usual_scales(Form f) {
-  static const std::array<Values, 3> scales{Values{3, 3, 2, 2, 1, 2, 3, 4, 1, 4, 0.8, 0.5, 1, 1},
-                                            Values{3, 3, 3, 0.5, 1}, Values{3, 1, 4, 2, 2}};
+  static const std::array<Values, 3> scales{Values{3, 3, 2, 2, 1, 4, 4, 1, 4, 0.5, 1, 1.5, 1.5, 1, 1.5, 1, 1, 1, 1, 1},
+                                            Values{3, 3, 3, 0.5, 1}, Values{3, 1, 4, 2, 1.5, 1.5, 1.5, 1.5}};
   return scales[static_cast<std::size_t>(f)];
 }
 

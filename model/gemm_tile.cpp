@@ -113,4 +113,23 @@ GemmTile choose_tile(TiledKernel kernel, const TiledProblem& p, int sms) {
   return choice;
 }
 
+GemmTile choose_tile(const Shape& shape, int sms) {
+  return std::visit(
+      [sms](const auto& x) -> GemmTile {
+        using S = std::decay_t<decltype(x)>;
+        constexpr bool wgrad = std::is_same_v<S, Wgrad> || std::is_same_v<S, WgradGrouped>;
+        if constexpr (requires { x.groups, x.m, x.n, x.k; }) {
+          // Contiguous experts are padded to 128 rows.
+          const std::int64_t m = std::is_same_v<S, GroupedGemm> ? ceil_div(x.m, 128) * 128 : x.m;
+          return choose_tile(wgrad ? TiledKernel::wgrad : TiledKernel::grouped,
+                             {static_cast<double>(m), x.groups, x.n, x.k}, sms);
+        } else if constexpr (requires { x.m, x.n, x.k; }) {
+          return choose_tile(wgrad ? TiledKernel::wgrad : TiledKernel::dense, {static_cast<double>(x.m), 1, x.n, x.k},
+                             sms);
+        }
+        return {};
+      },
+      shape);
+}
+
 }  // namespace railcast

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "model/shapes.hpp"
+
 namespace railcast {
 
 /// A tile of D; `multicast` CTAs side by side along n share the rows of A, `split` CTAs of a cluster share K.
@@ -28,6 +30,9 @@ struct TiledProblem {
 };
 /// The compiled tile that is expected to take least time on `sms` SMs. A function of its arguments alone.
 GemmTile choose_tile(TiledKernel kernel, const TiledProblem& problem, int sms);
+
+/// Of a GEMM's Shape; bm = 0 of any other.
+GemmTile choose_tile(const Shape& shape, int sms);
 
 /// Clusters of `size` CTAs that the rule takes to run at once.
 double resident_clusters(int size, int sms);

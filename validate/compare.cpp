@@ -39,13 +39,13 @@ std::vector<Case> compare_rows(const Fit& f, const Machine& m, const std::vector
                                const std::string& suite, std::vector<std::string>* left_out) {
   std::vector<Case> cases;
   for (const CalibrationRow& r : rows) {
-    const auto [impl, variant] = impl_and_variant(r.impl);
+    const std::string impl = impl_and_variant(r.impl).first;
     const FittedFamily* const family = f.find(fit_family(r.shape), impl, r.method);
     if (family == nullptr) {
       if (left_out != nullptr) left_out->push_back(r.where + ": no fit of " + fit_family(r.shape) + " by " + impl);
       continue;
     }
-    const Estimated e = estimate(*family, m, r.shape, r.sms, variant);
+    const Estimated e = estimate(*family, m, problem_of(r));
     Case c;
     c.suite = suite;
     c.id = describe(r.shape) + " on " + std::to_string(r.sms) + " SMs, " + r.method + ", " + r.impl;

@@ -20,9 +20,11 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 using Ids = std::vector<std::size_t>;
 
-constexpr double kKnee = 0.08;        // relative error beyond which a row's pull stops growing
-constexpr std::size_t kFolds = 8;     // of cross-validation
-constexpr std::size_t kDraws = 48;    // of likenesses tried
+constexpr double kKnee = 0.08;       // relative error beyond which a row's pull stops growing
+constexpr std::size_t kFolds = 8;    // of cross-validation
+constexpr std::size_t kDraws = 32;   // of likenesses tried
+constexpr std::size_t kNearby = 40;  // of likenesses tried beside the best of them
+constexpr std::size_t kParents = 4;
 constexpr std::size_t kAveraged = 8;  // of those, the best, averaged
 constexpr double kNoise = 0.05;  // ln; repeats of a GEMM differ by 1.5 % in the median, 5.5 % at the 90th percentile
 
@@ -49,6 +51,17 @@ std::vector<Likeness> drawn(Form form, std::size_t draw) {
   return terms;
 }
 
+/// A likeness beside another.
+std::vector<Likeness> near(std::vector<Likeness> terms, std::size_t draw) {
+  std::size_t dimension = 0;
+  const auto spread = [&](double width) { return std::exp(width * 2 * (uniform(draw, dimension++) - 0.5)); };
+  for (Likeness& t : terms) {
+    t.amplitude *= spread(0.3);
+    for (double& scale : t.scales) scale *= spread(0.6);
+  }
+  return terms;
+}
+
 /// One family being fitted.
 class Fitter {
  public:
@@ -67,7 +80,8 @@ class Fitter {
     Values best;
     double least = INFINITY;
     TileChoice chosen{};
-    for (const TileChoice c : {TileChoice::fewest_waves, TileChoice::fullest_wave, TileChoice::least_time}) {
+    const std::vector<TileChoice> inferred{TileChoice::fewest_waves, TileChoice::fullest_wave, TileChoice::least_time};
+    for (const TileChoice c : out_.impl == "railcast" ? std::vector{TileChoice::own_rule} : inferred) {
       out_.choice = c;
       out_.prices = settle(rows, best);
       anchor(rows);
@@ -135,8 +149,13 @@ class Fitter {
     anchor(rows);
     const VectorXd y = log_rest(rows);
     std::vector<Smoothed> tried;
+    const auto sort = [&] { std::ranges::stable_sort(tried, {}, &Smoothed::score); };
     for (std::size_t d = 0; d < kDraws; ++d) tried.push_back(smoothed(y, drawn(out_.form, d)));
-    std::ranges::stable_sort(tried, {}, &Smoothed::score);
+    for (std::size_t d = 0; d < kNearby; ++d) {
+      sort();
+      tried.push_back(smoothed(y, near(tried[d % kParents].smooth.terms, kDraws + d)));
+    }
+    sort();
     out_.smooths.clear();
     for (std::size_t i = 0; i < kAveraged; ++i) out_.smooths.push_back(std::move(tried[i].smooth));
   }
@@ -152,23 +171,23 @@ class Fitter {
 
  private:
   Values features_of(std::size_t i) const {
-    const CalibrationRow& r = family_.rows[i];
-    return features(machine_, r.shape, r.sms, chosen_tile(machine_, r.shape, r.sms, out_.choice, out_.prices));
+    const Problem p = problem_of(family_.rows[i]);
+    return features(machine_, p, chosen_tile(machine_, p, out_.choice, out_.prices));
   }
   Values place(std::size_t i) const {
-    const CalibrationRow& r = family_.rows[i];
-    const OutputTile tile = chosen_tile(machine_, r.shape, r.sms, out_.choice, out_.prices);
-    return coordinates(machine_, r.shape, r.sms, tile, variant_among(out_.words, impl_and_variant(r.impl).second));
+    const Problem p = problem_of(family_.rows[i]);
+    return coordinates(machine_, p, chosen_tile(machine_, p, out_.choice, out_.prices),
+                       variant_among(out_.words, p.variant));
   }
   Values priced_once(const Ids& rows, const Values& prices) const {
     MatrixXd a;
     VectorXd b(at(rows.size()));
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const CalibrationRow& r = family_.rows[rows[i]];
-      const Values f = features(machine_, r.shape, r.sms, chosen_tile(machine_, r.shape, r.sms, out_.choice, prices));
+      const Problem p = problem_of(family_.rows[rows[i]]);
+      const Values f = features(machine_, p, chosen_tile(machine_, p, out_.choice, prices));
       if (a.size() == 0) a.resize(at(rows.size()), at(f.size()));
       a.row(at(i)) = Eigen::Map<const Eigen::RowVectorXd>(f.data(), at(f.size()));
-      b(at(i)) = r.us;
+      b(at(i)) = family_.rows[rows[i]].us;
     }
     const VectorXd x = robust_relative(a, b, kKnee);
     return {x.data(), x.data() + x.size()};
@@ -251,7 +270,7 @@ CrossValidated cross_validate(const FittedFamily& f, const FamilyRows& rows, con
     fitter.smooth_again(others);
     for (const std::size_t i : own) {
       const CalibrationRow& r = rows.rows[i];
-      const Estimated e = estimate(without, m, r.shape, r.sms, impl_and_variant(r.impl).second);
+      const Estimated e = estimate(without, m, problem_of(r));
       c.log_error[i] = std::log(e.us / r.us), c.novelty[i] = e.novelty;
     }
   }

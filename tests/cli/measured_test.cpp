@@ -52,6 +52,21 @@ TEST_CASE("a damaged table is refused by file and line", "[cli][measured]") {
   CHECK_THAT(message("gemm.csv", ""), ContainsSubstring("gemm.csv"));
 }
 
+TEST_CASE("rows say which tile ran and how many rows each group had", "[cli][measured]") {
+  const std::string head = kHead + "groups,m,n,k,dtype,sms,method,impl,tile,group_rows,p50_us\n";
+  const std::string row = "2,32,4096,1536,fp8_block,132,cool,railcast,";
+  const Scratch folder;
+  const Measured m = load_measured(
+      folder.write("grouped_gemm_masked.csv", head + row + "128x64 multicast 2,25 34,9.5\n"), {"", 132, "", ""});
+  CHECK(m.rows.at(0).tile == GemmTile{128, 64, 2, 1});
+  CHECK(m.rows.at(0).group_rows == std::vector<std::int64_t>{25, 34});
+  CHECK_THAT(message("grouped_gemm_masked.csv", head + row + "128 by 64,25 34,9.5\n"),
+             ContainsSubstring("masked.csv:4") && ContainsSubstring("column tile is \"128 by 64\""));
+  for (const char* rows : {"25", "25 x", "25 34 3", ""})
+    CHECK_THAT(message("grouped_gemm_masked.csv", head + row + "-," + rows + ",9.5\n"),
+               ContainsSubstring("masked.csv:4") && ContainsSubstring("group_rows"));
+}
+
 TEST_CASE("a time without a unit is refused", "[cli][measured]") {
   const std::string what = message("sweep.csv", "m,n,k,latency\n64,64,64,1\n");
   CHECK_THAT(what,

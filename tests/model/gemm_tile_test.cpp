@@ -21,3 +21,27 @@ TEST_CASE("the kernels run the tile that the model knows", "[model][gemm_tile]")
       CHECK(describe(t) == kernels::describe(kernels::choose_tile(args, sms)));
     }
 }
+
+TEST_CASE("a Shape is cut as the kernel's descriptor is", "[model][gemm_tile]") {
+  const auto same = [](const Shape& shape, const kernels::Tile& t) {
+    INFO(describe(shape));
+    CHECK(choose_tile(shape, 132) == GemmTile{t.bm, t.bn, t.multicast, t.split});
+  };
+  for (const std::int64_t groups : {2, 8, 32})
+    for (const std::int64_t rows : {16, 128, 640, 4096})
+      for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{4096, 7168}, {7168, 2048}, {1536, 4096}}) {
+        kernels::GroupedGemmArgs contiguous;
+        contiguous.groups = groups, contiguous.m = groups * ((rows + 127) / 128 * 128);
+        contiguous.n = n, contiguous.k = k;
+        same(GroupedGemm{groups, rows, n, k, Dtype::fp8_block}, kernels::choose_tile(contiguous, 132));
+        kernels::MaskedGemmArgs masked;
+        masked.groups = groups, masked.m = 2 * rows, masked.expected_m = rows, masked.n = n, masked.k = k;
+        same(GroupedGemmMasked{groups, rows, n, k, Dtype::fp8_block}, kernels::choose_tile(masked, 132));
+        kernels::WgradArgs wgrad;
+        wgrad.m = n, wgrad.n = k, wgrad.k = 16 * rows;
+        same(Wgrad{n, k, 16 * rows, Dtype::fp8_block}, kernels::choose_tile(wgrad, 132));
+        wgrad.groups = groups, wgrad.k = groups * 16 * rows;
+        same(WgradGrouped{groups, n, k, 16 * rows, Dtype::fp8_block}, kernels::choose_tile(wgrad, 132));
+      }
+  CHECK(choose_tile(Rope{64, 64}, 132).bm == 0);
+}

@@ -79,13 +79,13 @@ TEST_CASE("a fit is the same twice, and comes back from its file as it was", "[v
   const Fit back = load_fit(folder.write("fit.json", fit_json(once)));
   CHECK(fit_json(back) == fit_json(once));
   const Gemm g{3072, 4096, 4096, Dtype::fp8_block};
-  CHECK(estimate(back.families[0], h100(), g, 132).us == Approx(estimate(once.families[0], h100(), g, 132).us));
+  CHECK(estimate(back.families[0], h100(), {g, 132}).us == Approx(estimate(once.families[0], h100(), {g, 132}).us));
 }
 
 TEST_CASE("far from the data a forecast is more novel and its interval no narrower", "[validate][fit]") {
   const Fit f = fit(Split::by_shape(made_rows(), 0).fit, h100());
-  const Estimated near = estimate(f.families[0], h100(), Gemm{4096, 4096, 2048, Dtype::fp8_block}, 132);
-  const Estimated far = estimate(f.families[0], h100(), Gemm{1, 130'000, 100'000, Dtype::fp8_block}, 132);
+  const Estimated near = estimate(f.families[0], h100(), {Gemm{4096, 4096, 2048, Dtype::fp8_block}, 132});
+  const Estimated far = estimate(f.families[0], h100(), {Gemm{1, 130'000, 100'000, Dtype::fp8_block}, 132});
   CHECK(near.novelty < 0.1);
   CHECK(far.novelty > 0.5);
   CHECK(far.spread >= near.spread);
@@ -96,7 +96,8 @@ TEST_CASE("a chip of twice the rates takes less time, launches and steps as befo
   Machine twice = h100();
   twice.fp8_peak = 2 * twice.fp8_peak, twice.hbm = 2 * twice.hbm;
   const Gemm g{8192, 7168, 7168, Dtype::fp8_block};
-  const double before = estimate(f.families[0], h100(), g, 132).us, after = estimate(f.families[0], twice, g, 132).us;
+  const double before = estimate(f.families[0], h100(), {g, 132}).us,
+               after = estimate(f.families[0], twice, {g, 132}).us;
   CHECK(after / before > 0.45);
   CHECK(after / before < 0.8);
 }
