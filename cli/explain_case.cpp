@@ -1,6 +1,7 @@
 #include "cli/explain_case.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -108,10 +109,21 @@ int explain_step(const std::string& path, const Case& c) {
   return kForecast;
 }
 
+/// The rows of the fit that a forecast leans on most.
+std::string rests_text(const Case& c) {
+  if (c.rests_on.empty()) return "";
+  Table t("lrr");
+  t.row({"rests on, most alike first", "alike", "over its prices"});
+  for (const Neighbour& n : c.rests_on)
+    t.row({portable(n.row), percent_text(n.likeness), percent_text(std::expm1(n.rest))});
+  return "\n" + t.text();
+}
+
 int explain_row(const Case& c, const std::vector<Case>& cases) {
   std::cout << c.id << ": " << with_interval(c.unit, c.forecast, c.low, c.high) << ", measured "
             << in_unit(c.unit, c.truth) << ", error " << percent_text(c.error()) << "\n"
-            << c.source << "\n\ncases of its suite that are off alike\n";
+            << c.source << "\n"
+            << rests_text(c) << "\ncases of its suite of about the same time\n";
   std::vector<Case> near = cases;
   std::erase_if(near, [&](const Case& o) { return o.suite != c.suite || o.id == c.id; });
   std::ranges::stable_sort(near, {}, [&](const Case& o) { return std::abs(o.truth / c.truth - 1); });

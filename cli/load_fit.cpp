@@ -40,9 +40,12 @@ Json family_json(const FittedFamily& f) {
           {"rows", f.rows},
           {"cross_validated", {{"median_error", f.median_error}, {"p90_error", f.p90_error}}},
           {"words", f.words},
+          {"covers", f.covers},
           {"prices", f.prices},
           {"bands", std::move(bands)},
           {"anchors", f.anchors},
+          {"names", f.names},
+          {"rests", f.rests},
           {"smooths", std::move(smooths)}};
 }
 
@@ -76,6 +79,8 @@ void check_sizes(const JsonObject& o, const FittedFamily& f) {
   for (const Values& a : f.anchors)
     if (a.size() != dimensions)
       o.refuse("anchors", "expected " + std::to_string(dimensions) + " coordinates each; fit again with this version");
+  if (f.names.size() != f.anchors.size()) o.refuse("names", "expected a name for each anchor");
+  if (f.rests.size() != f.anchors.size()) o.refuse("rests", "expected a number for each anchor");
   for (const Smooth& s : f.smooths) {
     if (s.weights.size() != f.anchors.size()) o.refuse("smooths", "expected a weight for each anchor");
     for (const Likeness& t : s.terms)
@@ -93,7 +98,8 @@ FittedFamily read_family(JsonObject o) {
   JsonObject cross = o.object("cross_validated");
   f.median_error = cross.number("median_error"), f.p90_error = cross.number("p90_error");
   cross.finish();
-  f.words = o.texts("words"), f.prices = numbers(o, "prices");
+  f.words = o.texts("words"), f.covers = o.texts("covers"), f.names = o.texts("names");
+  f.rests = numbers(o, "rests"), f.prices = numbers(o, "prices");
   for (JsonObject& b : o.objects("bands")) {
     f.bands.push_back({b.number("novelty"), b.number("spread")});
     b.finish();

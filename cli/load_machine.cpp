@@ -134,6 +134,15 @@ void read_topology(JsonObject& o, Machine& m) {
   read_fabric(fabric, m);
 }
 
+// The folder that `railcast fit -o` wrote.
+std::string fit_in(JsonObject& changes) {
+  const std::string folder = changes.text("calibration");
+  const fs::path file = fs::path(folder) / "fit.json";
+  if (!fs::exists(file))
+    changes.refuse("calibration", folder + " has no fit.json; write it with `railcast fit MEASURED -o " + folder + "`");
+  return file.string();
+}
+
 Machine read_machine(const fs::path& file, JsonObject* changes = nullptr) {
   const auto json = read_json(file.string());
   JsonObject o(json, file.string());
@@ -150,6 +159,7 @@ Machine read_machine(const fs::path& file, JsonObject* changes = nullptr) {
   read_impl(o, m);
   read_topology(o, m);
   o.finish();
+  if (changes != nullptr && changes->has("calibration")) m.fit = fit_in(*changes);
   if (changes != nullptr && changes->has("fabric"))
     changes->refuse("fabric", "stands beside \"machine\", not in it: --set fabric.oversubscription=2");
   if (changes != nullptr) changes->finish();
@@ -162,6 +172,7 @@ void use_calibration(Machine& m, const Machine& measured) {
   const fs::path folder = fs::path(measured.path).parent_path() / "calibration";
   if (!fs::is_directory(folder)) return;
   m.calibration = folder.string();
+  if (m.fit.empty() && fs::exists(folder / "fit.json")) m.fit = (folder / "fit.json").string();
   m.calibrated_on = measured.chip();
   m.copy_rate = load_copy_rate((folder / "copy.csv").string());
   m.repeat_spread = load_repeat_spread((folder / "repeat.csv").string());

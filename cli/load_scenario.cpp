@@ -10,6 +10,7 @@
 #include "cli/json.hpp"
 #include "cli/load_calibration.hpp"
 #include "cli/load_fabric.hpp"
+#include "cli/load_fit.hpp"
 #include "cli/load_machine.hpp"
 #include "cli/load_model.hpp"
 #include "cli/load_routing.hpp"
@@ -148,8 +149,11 @@ std::string scenarios_folder() {
 }
 
 std::shared_ptr<const CostModel> scenario_costs(const Machine& m) {
-  if (m.calibration.empty() || !fs::is_directory(m.calibration)) return roofline(m);
-  return remembering(steady(calibrated(m, load_calibration(m.calibration)), m.steady_ratio));
+  const bool tables = !m.calibration.empty() && fs::is_directory(m.calibration);
+  std::unique_ptr<CostModel> costs = tables ? calibrated(m, load_calibration(m.calibration)) : roofline(m);
+  if (!m.fit.empty()) costs = fitted(m, load_fit(m.fit), m.fit, std::move(costs));
+  if (!tables && m.fit.empty()) return costs;
+  return remembering(steady(std::move(costs), m.steady_ratio));
 }
 
 Schedule schedule_named(const std::string& wanted, const std::string& file) {

@@ -22,6 +22,9 @@ void add_common(CLI::App* verb, ScenarioOptions& o) {
   verb->add_option("--set", o.set, "override a key, e.g. plan.ep=32, machine=h100 (repeatable)")
       ->take_all()
       ->allow_extra_args(false);
+  verb->add_option_function<std::string>(
+      "--calibration", [&o](const std::string& folder) { o.set.push_back("machine.calibration=" + folder); },
+      "folder that `railcast fit -o` wrote: its costs go before the machine's");
   add_json(verb, o.json);
   verb->add_option("--threads", o.threads, "threads for independent forecasts (the result does not depend on it)")
       ->check(CLI::Range(1, 1024));

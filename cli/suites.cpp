@@ -269,6 +269,12 @@ std::vector<Case> training_cases() {
   return all;
 }
 
+bool Bound::broken_by(const Summary& s) const {
+  return s.median_error > median_error || (p90_error > 0 && s.p90_error > p90_error) ||
+         (bias > 0 && std::abs(s.bias) > bias) || s.coverage < least_coverage ||
+         (most_coverage > 0 && s.coverage > most_coverage);
+}
+
 std::vector<Bound> stated_bounds() {
   const std::string path = validate_folder("published") + "/bounds.json";
   const auto json = read_json(path);
@@ -278,6 +284,13 @@ std::vector<Bound> stated_bounds() {
   for (JsonObject& o : file.objects("bounds")) {
     Bound b{o.text("suite"), o.quantity("median_error", Dimension::fraction), 0};
     if (o.has("p90_error")) b.p90_error = o.quantity("p90_error", Dimension::fraction);
+    if (o.has("bias")) b.bias = o.quantity("bias", Dimension::fraction);
+    if (o.has("coverage")) {
+      const std::vector<std::string> ends = o.texts("coverage");
+      if (ends.size() != 2) o.refuse("coverage", "expected the least and the most");
+      b.least_coverage = parse_quantity(ends[0], Dimension::fraction);
+      b.most_coverage = parse_quantity(ends[1], Dimension::fraction);
+    }
     o.finish();
     bounds.push_back(b);
   }

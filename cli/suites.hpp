@@ -20,7 +20,8 @@ std::vector<Case> training_cases();
 /// What a suite's summary is held to; 0: not stated.
 struct Bound {
   std::string suite;
-  double median_error = 0, p90_error = 0;
+  double median_error = 0, p90_error = 0, bias = 0, least_coverage = 0, most_coverage = 0;
+  bool broken_by(const Summary& s) const;
 };
 std::vector<Bound> stated_bounds();
 

@@ -59,7 +59,7 @@ std::vector<std::string> broken(const std::vector<Case>& cases, const std::vecto
     if (c.broken()) lines.push_back(c.id + " is off by more than its bound");
   for (const Bound& b : stated_bounds())
     for (const Summary& s : suites)
-      if (s.suite == b.suite && (s.median_error > b.median_error || (b.p90_error > 0 && s.p90_error > b.p90_error)))
+      if (s.suite == b.suite && b.broken_by(s))
         lines.push_back("suite \"" + s.suite + "\" is off by more than its bound");
   return lines;
 }

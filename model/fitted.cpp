@@ -59,6 +59,23 @@ Problem problem_of(const CalibrationRow& r) {
   return {r.shape, r.sms, impl_and_variant(r.impl).second, r.tile, r.group_rows};
 }
 
+std::vector<Neighbour> neighbours(const FittedFamily& f, const Machine& m, const Problem& p, std::size_t most) {
+  std::vector<Neighbour> all;
+  if (f.smooths.empty()) return all;
+  const GemmTile tile = chosen_tile(m, p, f.choice, f.prices);
+  const Values at = coordinates(m, p, tile, variant_among(f.words, p.variant));
+  double whole = 0;
+  for (const Likeness& t : f.smooths.front().terms) whole += t.amplitude * t.amplitude;
+  for (std::size_t i = 0; i < f.anchors.size(); ++i) {
+    double like = 0;
+    for (const Likeness& t : f.smooths.front().terms) like += t(f.anchors[i], at);
+    all.push_back({f.names[i], like / whole, f.rests[i]});
+  }
+  std::ranges::stable_sort(all, std::ranges::greater(), &Neighbour::likeness);
+  all.resize(std::min(most, all.size()));
+  return all;
+}
+
 Estimated estimate(const FittedFamily& f, const Machine& m, const Problem& p) {
   const GemmTile tile = chosen_tile(m, p, f.choice, f.prices);
   const Values at = coordinates(m, p, tile, variant_among(f.words, p.variant));

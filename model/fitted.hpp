@@ -33,8 +33,11 @@ struct FittedFamily {
   Form form = Form::work;
   TileChoice choice = TileChoice::fewest_waves;
   Values prices;
-  std::vector<std::string> words;  ///< of its rows' variants, sorted: a version, a data type
-  std::vector<Values> anchors;     ///< coordinates of the rows fitted to
+  std::vector<std::string> words;   ///< of its rows' variants, sorted: a version, a data type
+  std::vector<std::string> covers;  ///< family() of its rows' shapes, sorted
+  std::vector<Values> anchors;      ///< coordinates of the rows fitted to
+  std::vector<std::string> names;   ///< of those rows: shape, SMs, file and line
+  Values rests;                     ///< ln(measured / priced) of those rows
   std::vector<Smooth> smooths;
   std::vector<Band> bands;
   std::int64_t rows = 0;
@@ -55,6 +58,18 @@ struct Estimated {
 /// A variant of unknown words counts as novel.
 Estimated estimate(const FittedFamily& f, const Machine& m, const Problem& p);
 Problem problem_of(const CalibrationRow& r);
+
+/// The `most` rows of the fit that are most like a problem, most alike first; `likeness` 1: the same.
+struct Neighbour {
+  std::string row;
+  double likeness = 0, rest = 0;
+};
+std::vector<Neighbour> neighbours(const FittedFamily& f, const Machine& m, const Problem& p, std::size_t most);
+
+/// Sustained costs from a fit where it covers a shape, by the impl that the machine names or else railcast's own;
+/// `otherwise` of what it does not. Of another chip than the machine's: scaled, extrapolated, with a roofline's spread.
+std::unique_ptr<CostModel> fitted(const Machine& m, Fit f, const std::string& path,
+                                  std::unique_ptr<CostModel> otherwise);
 
 /// How unlike all anchors a place is, 0 to 1.
 double novelty(const std::vector<Likeness>& terms, const std::vector<Values>& anchors, const Values& at);

@@ -41,6 +41,7 @@ struct Machine {
   std::map<std::string, std::string> sources;  ///< key -> source
 
   std::string calibration;                     ///< folder of the calibration tables, or empty
+  std::string fit;                             ///< fit.json whose costs go before the tables', or empty
   Chip calibrated_on;                          ///< the chip they were measured on; sms 0: no tables
   std::map<std::int64_t, ByteRate> copy_rate;  ///< by SMs of that chip: read + write of a copy, measured; may be empty
 

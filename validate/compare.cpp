@@ -5,6 +5,8 @@
 
 namespace railcast {
 
+constexpr std::size_t kRestsOn = 6;
+
 double quantile(std::vector<double> v, double q) {
   if (v.empty()) return 0;
   std::ranges::sort(v);
@@ -51,6 +53,7 @@ std::vector<Case> compare_rows(const Fit& f, const Machine& m, const std::vector
     c.id = describe(r.shape) + " on " + std::to_string(r.sms) + " SMs, " + r.method + ", " + r.impl;
     c.source = r.where, c.unit = "us", c.metric = "time";
     c.forecast = e.us, c.low = e.us * std::exp(-e.spread), c.high = e.us * std::exp(e.spread), c.truth = r.us;
+    c.rests_on = neighbours(*family, m, problem_of(r), kRestsOn);
     cases.push_back(std::move(c));
   }
   return cases;

@@ -12,9 +12,10 @@ namespace railcast {
 struct Case {
   std::string suite, id, source, unit, metric;
   double forecast = 0, low = 0, high = 0, truth = 0;
-  double within = 0;      ///< stated bound of the relative error; 0: none stated
-  bool fitted = false;    ///< a constant of the model was fitted to it: left out of the summary
-  std::string note = {};  ///< what is behind an error
+  double within = 0;                     ///< stated bound of the relative error; 0: none stated
+  bool fitted = false;                   ///< a constant of the model was fitted to it: left out of the summary
+  std::string note = {};                 ///< what is behind an error
+  std::vector<Neighbour> rests_on = {};  ///< of a forecast from a fit: the rows most like it
   double error() const { return forecast / truth - 1; }
   bool has_interval() const { return high > low; }
   bool inside() const { return low <= truth && truth <= high; }

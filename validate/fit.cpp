@@ -72,6 +72,9 @@ class Fitter {
       for (std::string word; variant >> word;) words.insert(word);
     }
     out_.words.assign(words.begin(), words.end());
+    std::set<std::string> covers;
+    for (const CalibrationRow& r : family.rows) covers.insert(railcast::family(r.shape));
+    out_.covers.assign(covers.begin(), covers.end());
     us_.resize(at(family.rows.size()));
     for (std::size_t i = 0; i < family.rows.size(); ++i) us_(at(i)) = family.rows[i].us;
   }
@@ -156,6 +159,12 @@ class Fitter {
       tried.push_back(smoothed(y, near(tried[d % kParents].smooth.terms, kDraws + d)));
     }
     sort();
+    out_.rests.assign(y.data(), y.data() + y.size());
+    out_.names.clear();
+    for (const std::size_t i : rows) {
+      const CalibrationRow& r = family_.rows[i];
+      out_.names.push_back(describe(r.shape) + " on " + std::to_string(r.sms) + " SMs, " + r.where);
+    }
     out_.smooths.clear();
     for (std::size_t i = 0; i < kAveraged; ++i) out_.smooths.push_back(std::move(tried[i].smooth));
   }

@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <sstream>
 
 #include "tests/catch.hpp"
 #include "tests/cli/command.hpp"
@@ -58,6 +61,83 @@ TEST_CASE("a case is explained by what it rests on", "[cli][validate][slow]") {
   CHECK(r.code == 0);
   CHECK_THAT(r.out, ContainsSubstring("wgrad") && ContainsSubstring("calibration/wgrad.csv:"));
   CHECK(command("validate --explain nothing").code == 2);
+}
+
+TEST_CASE("a kernel's case is explained by the rows of the fit most like it", "[cli][validate][slow]") {
+  const json kernels = json::parse(command("validate --suite kernels --json").out);
+  const auto& cases = kernels.at("cases");
+  const auto own = std::ranges::find_if(
+      cases, [](const json& c) { return c.at("suite") == "kernels: our GEMMs, held out" && c.at("metric") == "time"; });
+  REQUIRE(own != cases.end());
+  const Result r = command("validate --explain '" + own->at("id").get<std::string>() + "'");
+  CHECK(r.code == 0);
+  CHECK_THAT(r.out, ContainsSubstring("rests on, most alike first") && ContainsSubstring("over its prices"));
+  CHECK_THAT(r.out, ContainsSubstring("validate/measured/h100/"));
+}
+
+/// SwiGLU by a made-up law: a family of the V3 step.
+std::string made_swiglu() {
+  std::string text = "# device: NVIDIA H100 80GB HBM3\nrows,cols,backward,quantize,dtype,sms,method,impl,p50_us\n";
+  for (const int rows : {1024, 2048, 4096, 8192, 16384, 32768})
+    for (const int cols : {1024, 2048, 4096, 8192})
+      text += std::to_string(rows) + "," + std::to_string(cols) + ",0,1,bf16,132,sustained,mine," +
+              std::to_string(4 + 6.0 * rows * cols / 2.5e6) + "\n";
+  return text;
+}
+
+TEST_CASE("a run takes its costs from a user's fit, with intervals; of another chip it is extrapolated",
+          "[cli][fit][slow]") {
+  const Scratch folder;
+  const std::string out = folder.path() + "/calibration";
+  REQUIRE(command("fit " + folder.write("swiglu.csv", made_swiglu()) + " --device h100 -o " + out).code == 0);
+  const std::string scenario = "scenarios/train/deepseek-v3-1024-h100-fp8.json";
+  const auto row_of = [&](const std::string& more) {
+    const Result r = command("explain " + scenario + more);
+    CHECK(r.code == 0);
+    std::istringstream lines(r.out);
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("swiglu") != std::string::npos && line.find("quantize") != std::string::npos) return line;
+    return std::string();
+  };
+  const json plain = json::parse(command("run " + scenario + " --json").out),
+             mine = json::parse(command("run " + scenario + " --calibration " + out + " --json").out),
+             scaled =
+                 json::parse(command("run " + scenario + " --set machine=h200 --calibration " + out + " --json").out);
+  CHECK(mine.at("step_time_s") != plain.at("step_time_s"));
+  CHECK(mine.at("interval").at("low_s") < mine.at("step_time_s"));
+  CHECK(scaled.at("provenance").at("interpolated") == 0);
+  CHECK(scaled.at("provenance").at("extrapolated") > 0);
+  CHECK_THAT(row_of(" --calibration " + out), ContainsSubstring("interpolated"));
+  CHECK_THAT(command("explain " + scenario + " --calibration " + out).out,
+             ContainsSubstring(out + "/fit.json: swiglu"));
+  CHECK_THAT(row_of(" --set machine=h200 --calibration " + out), ContainsSubstring("extrapolated"));
+  const Result none = command("run " + scenario + " --calibration " + folder.path());
+  CHECK(none.code == 2);
+  CHECK_THAT(none.err, ContainsSubstring("/machine/calibration") && ContainsSubstring("has no fit.json"));
+  folder.write("calibration/fit.json", "{ \"device\": 1");
+  CHECK(command("run " + scenario + " --calibration " + out).code == 2);
+}
+
+TEST_CASE("a fit's report shows its plots and the shapes worth measuring", "[cli][fit][slow]") {
+  const Scratch folder;
+  const std::string page = folder.path() + "/fit.html";
+  REQUIRE(
+      command("fit validate/published/gemm_h100.csv --device h100 -o " + folder.path() + "/c --report " + page).code ==
+      0);
+  const std::string html = slurp(page);
+  CHECK_THAT(html, ContainsSubstring("forecast") && ContainsSubstring("error") && ContainsSubstring("class='held'") &&
+                       ContainsSubstring("class='fit'"));
+  const auto begin = html.find("<pre>") + 5;
+  std::istringstream lines(html.substr(begin, html.find("</pre>") - begin));
+  int shapes = 0;
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    if (line.empty()) continue;
+    CHECK(std::regex_match(line, std::regex("(gemm|wgrad)(,[0-9]+){3}|grouped_gemm_contiguous(,[0-9]+){5}|"
+                                            "(grouped_gemm_masked|wgrad_grouped)(,[0-9]+){4}")));
+    ++shapes;
+  }
+  CHECK(shapes >= 5);
 }
 
 TEST_CASE("a run prints its interval, and --sensitivity what the step rests on", "[cli][sensitivity]") {
