@@ -9,10 +9,11 @@ namespace railcast::kernels {
 namespace {
 using namespace device;
 
-// Roles of a block's warps: senders move rows (one bulk load, one bulk store a destination), writers move what
-// describes them (scales, experts, weights, source), the receiver waits for what the other ranks send here.
-constexpr int kMostSenders = 8, kWriters = 8, kStages = 3, kHalves = kMostRanks / 32;
-constexpr int kStageBytes = 176 * 1024;
+// Roles of a block's warps: senders move rows (one bulk load, one bulk store a destination; lanes are destinations),
+// writers the notes that describe them (one plain store of a warp a destination), the receiver waits for what the other
+// ranks send here. An SM stores 32 bytes a cycle, whichever way; warps of their own keep the senders from pausing.
+constexpr int kMostSenders = 8, kWriters = 8, kStages = 3, kHalves = kMostRanks / 32, kLaneScales = 4;
+constexpr int kSenderBytes = 200 * 1024;  // of all senders and writers
 
 struct Work {
   DispatchArgs a;
@@ -110,9 +111,9 @@ class Sender {
   __device__ unsigned char* stage(int s) const { return stages_ + s * w_.a.shape.row_bytes; }
 
   __device__ __forceinline__ void fetch(Sending& next, int s) {
-    std::int64_t token = 0;
     next.local = -1;
     int local = 0;
+    std::int64_t token = 0;
     if (!turns_.next(local, next.item, token)) return;
     next.local = local;
     const auto bytes = static_cast<std::uint32_t>(w_.a.shape.row_bytes);
@@ -152,110 +153,109 @@ class Sender {
 
 // ---- writers ----
 
-/// One token's description to one rank.
-struct Description {
-  int expert;      ///< lane k: choice k's, of all ranks
-  float weight;    ///< lane k
-  float scale[4];  ///< lane i: groups i, i + 32 ..
+/// What describes a token, the same to every rank.
+struct Note {
+  int expert = -1;           ///< lane k: choice k's, counted over all ranks
+  float weight = 0;          ///< lane k
+  float scale[kLaneScales];  ///< lane i: groups i, i + 32 ..
+
+  __device__ __forceinline__ void read(const Work& w, int local, std::int64_t token) {
+    const DispatchRank& mine = w.a.rank[local];
+    const ExchangeShape& s = w.a.shape;
+    const int lane = threadIdx.x % 32;
+    if (lane < s.top_k) {
+      expert = mine.chosen[token * s.top_k + lane];
+      weight = mine.weights != nullptr ? mine.weights[token * s.top_k + lane] : 0.0F;
+    }
+#pragma unroll
+    for (int i = 0; i < kLaneScales; ++i)
+      if (i * 32 + lane < s.groups)
+        scale[i] = mine.scales[token * w.a.token_stride + (i * 32 + lane) * w.a.group_stride];
+  }
+  /// In the window's order: scales, weights, experts, source.
+  __device__ __forceinline__ void write(const Work& w, std::int64_t token, unsigned char* to) const {
+    const ExchangeShape& s = w.a.shape;
+    const int lane = threadIdx.x % 32;
+    auto* scales = reinterpret_cast<float*>(to);
+#pragma unroll
+    for (int i = 0; i < kLaneScales; ++i)
+      if (i * 32 + lane < s.groups) scales[i * 32 + lane] = scale[i];
+    auto* experts = reinterpret_cast<int*>(scales + s.groups + s.top_k);
+    if (lane < s.top_k) scales[s.groups + lane] = weight, experts[lane] = expert;
+    if (lane == 0) experts[s.top_k] = static_cast<int>(token);
+  }
 };
 
-__device__ void write(const Work& w, const Description& t, std::int64_t token, int d, std::int64_t row) {
-  const ExchangeShape& s = w.a.shape;
-  const int lane = threadIdx.x % 32, first = d * static_cast<int>(s.experts / s.ranks);
-  auto* scales = in_window<float>(w.a.peers, d, w.window.scales) + row * s.groups;
-#pragma unroll
-  for (int i = 0; i < 4; ++i)
-    if (i * 32 + lane < s.groups) scales[i * 32 + lane] = t.scale[i];
-  if (lane == 0) in_window<int>(w.a.peers, d, w.window.source)[row] = static_cast<int>(token);
-  if (lane >= s.top_k) return;
-  const bool here = t.expert >= first && t.expert < first + static_cast<int>(s.experts / s.ranks);
-  in_window<int>(w.a.peers, d, w.window.experts)[row * s.top_k + lane] = here ? t.expert - first : -1;
-  in_window<float>(w.a.peers, d, w.window.weights)[row * s.top_k + lane] = t.weight;
-}
-
-__device__ __forceinline__ Description read(const Work& w, int local, std::int64_t token) {
-  const DispatchRank& mine = w.a.rank[local];
-  const ExchangeShape& s = w.a.shape;
-  const int lane = threadIdx.x % 32;
-  Description t{-1, 0, {}};
-  if (lane < s.top_k) {
-    t.expert = mine.chosen[token * s.top_k + lane];
-    t.weight = mine.weights != nullptr ? mine.weights[token * s.top_k + lane] : 0.0F;
-  }
-#pragma unroll
-  for (int i = 0; i < 4; ++i)
-    if (i * 32 + lane < s.groups)
-      t.scale[i] = mine.scales[token * w.a.token_stride + (i * 32 + lane) * w.a.group_stride];
-  return t;
-}
-
-/// A token whose description is on its way here.
+/// A token whose note is on its way here.
 struct Writing {
   int local = 0, item = 0;
   std::int64_t token = 0;
   int place[kHalves];
-  Description t;
+  Note note;
 
   __device__ __forceinline__ bool fetch(const Work& w, Turns& turns) {
     if (!turns.next(local, item, token)) return false;
-    t = read(w, local, token);
+    note.read(w, local, token);
     places_for(w, local, token, place);
     return true;
   }
 };
 
-__device__ void write_all(const Work& w, const int* base, int warp) {
+/// `shared` holds one note.
+__device__ void write_all(const Work& w, const int* base, unsigned char* shared, int warp) {
   Turns turns(w, warp, kWriters);
   Notice notice;
   const auto notify = [&] {
-    __threadfence_system();
-    __syncwarp();
+    __syncwarp();  // a release is cumulative: it is behind the other lanes' parts of notes too
     notice.give(w);
+  };
+  const auto store = [&](int d, std::int64_t row) {
+    char* to = w.a.peers.window[d] + w.window.scales + row * w.window.note_pitch;
+    for (int at = threadIdx.x % 32 * 16; at < w.window.note_bytes; at += 512)
+      *reinterpret_cast<uint4*>(to + at) = *reinterpret_cast<const uint4*>(shared + at);
   };
   Writing now, next;
   for (bool more = now.fetch(w, turns); more; now = next) {
     more = next.fetch(w, turns);  // on its way while this one is written
     if (now.item != notice.item) notify(), notice.local = now.local, notice.item = now.item;
+    now.note.write(w, now.token, shared);
+    __syncwarp();
 #pragma unroll
     for (int h = 0; h < kHalves; ++h) {
       notice.rows[h] += now.place[h] >= 0;
       const int row = now.place[h] >= 0 ? row_at(w, base, now.local, h, now.place[h]) : 0;
       for (unsigned to = __ballot_sync(full_warp, now.place[h] >= 0); to != 0; to &= to - 1)
-        write(w, now.t, now.token, h * 32 + __ffs(to) - 1, __shfl_sync(full_warp, row, __ffs(to) - 1));
+        store(h * 32 + __ffs(to) - 1, __shfl_sync(full_warp, row, __ffs(to) - 1));
     }
+    __syncwarp();
   }
   notify();
-}
-
-/// Rows that nothing is sent to say so, for a permute over the whole window.
-__device__ void clear_rest(const Work& w, int thread, int threads) {
-  const ExchangeShape& s = w.a.shape;
-  for (int l = 0; l < w.a.peers.local; ++l) {
-    const int rank = w.a.peers.first + l;
-    std::int64_t used = 0;
-    for (int from = 0; from < s.ranks; ++from) used += count_at(sync_of(w.a.peers, rank), from, rank);
-    int* experts = in_window<int>(w.a.peers, rank, w.window.experts);
-    for (std::int64_t i = used * s.top_k + thread; i < s.ranks * s.tokens * s.top_k; i += threads) experts[i] = -1;
-    if (thread == 0 && w.a.rank[l].received != nullptr) *w.a.rank[l].received = static_cast<int>(used);
-  }
 }
 
 // ---- the receiver ----
 
 __device__ void receive(const Work& w) {
+  const int lane = threadIdx.x % 32;
   for (int l = static_cast<int>(blockIdx.x); l < w.a.peers.local; l += static_cast<int>(gridDim.x)) {
     const int rank = w.a.peers.first + l;
     ExchangeSync* own = sync_of(w.a.peers, rank);
-    for (int from = threadIdx.x % 32; from < w.a.shape.ranks; from += 32)
-      wait_for(&own->arrived[from], 2ULL * count_at(own, from, rank), from, &own->late, w.timeout);
+    unsigned used = 0;
+    for (int from = lane; from < w.a.shape.ranks; from += 32) {
+      const int due = count_at(own, from, rank);
+      wait_for(&own->arrived[from], 2ULL * static_cast<unsigned>(due), from, &own->late, w.timeout);
+      used += static_cast<unsigned>(due);
+    }
+    used = __reduce_add_sync(full_warp, used);
+    if (lane == 0 && w.a.rank[l].received != nullptr) *w.a.rank[l].received = static_cast<int>(used);
   }
 }
 
 __global__ __launch_bounds__((kMostSenders + kWriters + 1) * 32, 1) void send_rows(const __grid_constant__ Work w) {
   extern __shared__ __align__(128) unsigned char shared[];
   __shared__ Barrier full[kMostSenders][kStages];
-  unsigned char* stages = shared;
-  int* base = reinterpret_cast<int*>(shared + w.senders * kStages * w.a.shape.row_bytes);
+  const std::int64_t stages = kStages * w.a.shape.row_bytes;  // of a sender
+  unsigned char* notes = shared + w.senders * stages;
+  int* base = reinterpret_cast<int*>(notes + kWriters * w.window.note_bytes);
   if (threadIdx.x < kMostSenders * kStages) full[threadIdx.x / kStages][threadIdx.x % kStages].init(1);
   barrier_init_fence();
   const bool all = wait_for_all(w.a.peers, w.a.shape.ranks, [&](int rank, int from) {
@@ -264,13 +264,11 @@ __global__ __launch_bounds__((kMostSenders + kWriters + 1) * 32, 1) void send_ro
   });
   if (!all) return;
   fill_bases(w.a.peers, w.a.shape.ranks, base);
-  const int warp = threadIdx.x / 32;
-  if (warp < w.senders) {
-    Sender(w, base, stages + warp * kStages * w.a.shape.row_bytes, full[warp], warp).run();
-  } else if (warp < w.senders + kWriters) {
-    const int thread = static_cast<int>(threadIdx.x) - w.senders * 32, threads = kWriters * 32;
-    clear_rest(w, static_cast<int>(blockIdx.x) * threads + thread, static_cast<int>(gridDim.x) * threads);
-    write_all(w, base, warp - w.senders);
+  const int warp = threadIdx.x / 32, writer = warp - w.senders;
+  if (writer < 0) {
+    Sender(w, base, shared + warp * stages, full[warp], warp).run();
+  } else if (writer < kWriters) {
+    write_all(w, base, notes + writer * w.window.note_bytes, writer);
   } else {
     receive(w);
   }
@@ -284,7 +282,8 @@ void dispatch(const DispatchArgs& a, const Launch& launch) {
   require(a.peers.first >= 0 && a.peers.local >= 1 && a.peers.first + a.peers.local <= a.shape.ranks, name,
           "ranks of this launch within the shape's");
   require(a.chunk >= 1 && a.chunk <= 1 << 20, name, "a chunk of 1 to 1048576 tokens, got " + std::to_string(a.chunk));
-  require(a.shape.groups <= 128, name, "up to 128 groups of scales, got " + std::to_string(a.shape.groups));
+  require(a.shape.groups <= 32 * kLaneScales, name,
+          "up to 128 groups of scales, got " + std::to_string(a.shape.groups));
   require(a.timeout_s > 0, name, "timeout_s above 0");
   for (int i = 0; i < a.peers.local; ++i) {
     const DispatchRank& r = a.rank[i];
@@ -292,11 +291,12 @@ void dispatch(const DispatchArgs& a, const Launch& launch) {
             "x (aligned to 16 bytes), chosen and places of rank " + std::to_string(a.peers.first + i));
     require(r.tokens == 0 || a.shape.groups == 0 || r.scales, name, "scales beside groups");
   }
-  Work w{a, window, static_cast<unsigned long long>(a.timeout_s * 1e9), 0};
-  w.senders = static_cast<int>(std::clamp<std::int64_t>(kStageBytes / (kStages * a.shape.row_bytes), 1, kMostSenders));
-  const auto shared = static_cast<int>(w.senders * kStages * a.shape.row_bytes + a.peers.local * a.shape.ranks * 4);
-  launch_on_sms(send_rows, w, launch.sms > 0 ? launch.sms : 24, (w.senders + kWriters + 1) * 32, shared, launch.stream,
-                name);
+  const auto stages = static_cast<int>(kStages * a.shape.row_bytes);
+  const auto notes = static_cast<int>(kWriters * window.note_bytes);
+  const Work w{a, window, static_cast<unsigned long long>(a.timeout_s * 1e9),
+               std::clamp((kSenderBytes - notes) / stages, 1, kMostSenders)};
+  launch_on_sms(send_rows, w, launch.sms > 0 ? launch.sms : 24, (w.senders + kWriters + 1) * 32,
+                w.senders * stages + notes + a.peers.local * a.shape.ranks * 4, launch.stream, name);
 }
 
 }  // namespace railcast::kernels

@@ -16,7 +16,7 @@ struct DispatchRank {
                                    ///< rank, or -1
   int* expert_counts = nullptr;    ///< optional [experts], from the layout: this rank's choices
   int* rank_counts = nullptr;      ///< optional [ranks], from the layout: this rank's tokens to each
-  int* received = nullptr;         ///< optional [1], from dispatch: rows in use of its window
+  int* received = nullptr;         ///< optional [1], from dispatch: rows in use of its window, the first so many
 };
 
 struct DispatchArgs {
@@ -25,7 +25,7 @@ struct DispatchArgs {
   DispatchRank rank[kMostRanks];  ///< [i]: rank peers.first + i
   std::int64_t token_stride = 0;  ///< token t's group g at scales[t * token_stride + g * group_stride]
   std::int64_t group_stride = 1;
-  std::int64_t chunk = 128;  ///< tokens that a block sends between two notices of arrival
+  std::int64_t chunk = 512;  ///< tokens that a block sends between two notices of arrival
   double timeout_s = 10;     ///< then throw_if_late names the rank that was not there
 };
 
@@ -33,7 +33,7 @@ struct DispatchArgs {
 /// other ranks' counts are here, and dispatch waits for them. With it every rank also says that its window is free.
 void dispatch_layout(const DispatchArgs& args, const Launch& launch);
 
-/// Fills the windows' x, scales, experts, weights and source; rows past the received ones get experts of -1.
+/// Fills the windows' x and notes; those past the received rows keep what they held.
 /// Deterministic: rows lie by (source rank, token). Ends when all that is due here has arrived. `launch.sms`: blocks
 /// in all, 0: 24.
 void dispatch(const DispatchArgs& args, const Launch& launch);

@@ -31,20 +31,23 @@ struct ExchangeSync {
   unsigned long long epoch;                ///< layouts so far; the owner's
   unsigned long long counted[kMostRanks];  ///< the epoch of rank s's counts here
   unsigned long long ready[kMostRanks];    ///< the epoch of rank s's rows for combine
-  unsigned long long arrived[kMostRanks];  ///< rows of rank s and their descriptions: twice its count when complete
+  unsigned long long arrived[kMostRanks];  ///< rows of rank s and their notes: twice its count when complete
   int counts[2][kMostRanks][kMostRanks];   ///< [epoch % 2][from][to]: tokens that one sends to the other
 };
 
-/// Byte offsets in a window. Row i of a rank holds the i-th token it gets, by (source rank, token).
+/// Byte offsets in a window. Row i of a rank holds the i-th token it gets, by (source rank, token). What describes a
+/// row lies in a note of its own, which travels as one piece: the next row's is note_pitch further.
 struct Window {
   std::int64_t sync = 0;
-  std::int64_t x = 0;          ///< [rows, row_bytes]
-  std::int64_t scales = 0;     ///< FP32 [rows, groups]
-  std::int64_t experts = 0;    ///< int [rows, top_k]: the choice's expert counted on this rank, or -1
-  std::int64_t weights = 0;    ///< FP32 [rows, top_k]: as sent
-  std::int64_t source = 0;     ///< int [rows]: the token's index at its rank
-  std::int64_t y = 0;          ///< BF16 [rows, cols]: what combine sends back
-  std::int64_t y_weights = 0;  ///< FP32 [rows, top_k]: values by choice that combine sends back
+  std::int64_t x = 0;           ///< [rows, row_bytes]
+  std::int64_t scales = 0;      ///< FP32 [groups] of a note, and its beginning
+  std::int64_t weights = 0;     ///< FP32 [top_k] of a note: as sent
+  std::int64_t experts = 0;     ///< int [top_k] of a note: as chosen, counted over all ranks, or -1
+  std::int64_t source = 0;      ///< int [1] of a note: the token's index at its rank
+  std::int64_t note_bytes = 0;  ///< that travel, a multiple of 32
+  std::int64_t note_pitch = 0;  ///< a multiple of 128: no NVLink packet holds parts of two
+  std::int64_t y = 0;           ///< BF16 [rows, cols]: what combine sends back
+  std::int64_t y_weights = 0;   ///< FP32 [rows, top_k]: values by choice that combine sends back
   std::int64_t bytes = 0;
 };
 /// Throws KernelError (Fault::argument) where the shape asks for what the kernels cannot do.

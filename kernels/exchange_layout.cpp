@@ -63,10 +63,10 @@ Window window_of(const ExchangeShape& s) {
   Places places;
   w.sync = places.take(static_cast<std::int64_t>(sizeof(ExchangeSync)));
   w.x = places.take(s.rows() * s.row_bytes);
-  w.scales = places.take(s.rows() * s.groups * 4);
-  w.experts = places.take(s.rows() * s.top_k * 4);
-  w.weights = places.take(s.rows() * s.top_k * 4);
-  w.source = places.take(s.rows() * 4);
+  w.note_bytes = (4 * (s.groups + 2 * s.top_k + 1) + 31) / 32 * 32;
+  w.note_pitch = (w.note_bytes + 127) / 128 * 128;
+  w.scales = places.take(s.rows() * w.note_pitch);
+  w.weights = w.scales + 4 * s.groups, w.experts = w.weights + 4 * s.top_k, w.source = w.experts + 4 * s.top_k;
   w.y = places.take(s.rows() * s.cols * 2);
   w.y_weights = places.take(s.cols > 0 ? s.rows() * s.top_k * 4 : 0);
   w.bytes = places.end();

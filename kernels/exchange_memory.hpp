@@ -36,7 +36,8 @@ class VirtualRanks {
 };
 
 /// Ranks on GPUs of this process: rank r's window lies on devices[r]. Throws KernelError (Fault::device) naming two
-/// GPUs that cannot see each other.
+/// GPUs that cannot see each other. One thread that launches for several GPUs must have every kernel loaded before
+/// (CUDA_MODULE_LOADING=EAGER): loading one can wait for another that waits for a rank not yet launched.
 class PeerRanks {
  public:
   PeerRanks(std::int64_t window_bytes, const std::vector<int>& devices);

@@ -15,6 +15,7 @@ if(TARGET railcast_bench)
                                         ${CMAKE_CURRENT_LIST_DIR}/low_latency_bench.cu
                                         ${CMAKE_CURRENT_LIST_DIR}/moe_layer_bench.cu
                                         ${CMAKE_CURRENT_LIST_DIR}/nvlink_bench.cu
+                                        ${CMAKE_CURRENT_LIST_DIR}/nvlink_beside_bench.cu
                                         ${CMAKE_CURRENT_LIST_DIR}/rank_groups.cpp)
 endif()
 # What dispatch and combine share: the windows' layout on any machine, the windows where there is CUDA.

@@ -1,5 +1,6 @@
 // railcast-measure: reference, validate, time; one CSV per Shape.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <stdexcept>
@@ -101,6 +102,9 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // CUDA loads a kernel at its first launch, which can wait for one that runs; that one may wait for a rank whose
+  // kernel is not launched yet.
+  setenv("CUDA_MODULE_LOADING", "EAGER", 0);
   try {
     if (argc == 2 && std::strcmp(argv[1], "--list") == 0) return list(), 0;
     if (argc == 2 && std::strcmp(argv[1], "--help") == 0) return std::fputs(kUsage, stdout), 0;

@@ -60,7 +60,7 @@ MoeLayer::MoeLayer(const MoeShape& s)
   take(x, tokens * h), take(out, tokens * h), take(d_out, tokens * h), take(d_x, tokens * h);
   take(logits, tokens * e), take(d_logits, tokens * e), take(chosen, choices), take(choice_weights, choices);
   take(d_choice_weights, choices), take(x_q_, tokens * h), take(x_scales_, tokens * h / 128);
-  take(places_, tokens * s.ranks), take(places_back_, tokens * s.ranks);
+  take(places_, tokens * s.ranks), take(places_back_, tokens * s.ranks), take(received_, s.ranks);
   const std::int64_t n1 = e * 2 * i * h, n2 = e * h * i;
   take(weights.w1, n1), take(weights.w1_t, n1), take(weights.w2, n2), take(weights.w2_t, n2);
   take(weights.s1, n1 / 16384), take(weights.s1_t, n1 / 16384), take(weights.s2, n2 / 16384);
@@ -90,7 +90,8 @@ MoeLayer::MoeLayer(const MoeShape& s)
                          .scales = x_scales_.get() + t * h / 128,
                          .chosen = chosen.get() + c,
                          .weights = choice_weights.get() + c,
-                         .places = places_.get() + t * s.ranks};
+                         .places = places_.get() + t * s.ranks,
+                         .received = received_.get() + r};
     dispatch_back_.rank[r] = {.tokens = s.tokens,
                               .x = d_out.get() + t * h,
                               .chosen = chosen.get() + c,
@@ -159,6 +160,9 @@ void MoeLayer::forward_of(int rank, cudaStream_t stream) {
                .experts = shape.experts_each(),
                .top_k = shape.gating.top_k,
                .chosen = in_window<int>(peers, rank, w.experts),
+               .chosen_stride = w.note_pitch / 4,
+               .first_expert = rank * shape.experts_each(),
+               .used = received_.get() + rank,
                .rows = shape.rows,
                .row_of = k.row_of.get(),
                .choice_of = k.choice_of.get(),
@@ -175,9 +179,10 @@ void MoeLayer::forward_of(int rank, cudaStream_t stream) {
            .row_of = k.row_of.get(),
            .choice_of = k.choice_of.get(),
            .end = k.offsets.get() + shape.experts_each(),
+           .used = received_.get() + rank,
            .groups = groups,
            .scales = in_window<float>(peers, rank, w.scales),
-           .token_stride = groups,
+           .token_stride = w.note_pitch / 4,
            .group_stride = 1,
            .scales_out = k.a_scales.get(),
            .scale_stride = shape.rows},
@@ -206,6 +211,8 @@ void MoeLayer::forward_of(int rank, cudaStream_t stream) {
              .y = k.y.get(),
              .row_of = k.row_of.get(),
              .weights = in_window<float>(peers, rank, w.weights),
+             .weight_stride = w.note_pitch / 4,
+             .used = received_.get() + rank,
              .out = in_window<Bf16>(peers, rank, w.y)},
             on);
 }
@@ -238,6 +245,8 @@ void MoeLayer::backward_of(int rank, cudaStream_t stream) {
                       .y = k.y.get(),
                       .row_of = k.row_of.get(),
                       .weights = in_window<float>(peers, rank, w.weights),
+                      .weight_stride = w.note_pitch / 4,
+                      .used = received_.get() + rank,
                       .d_y = s_.d_y.get(),
                       .d_weights = in_window<float>(peers, rank, w.y_weights)},
                      on);
@@ -273,6 +282,7 @@ void MoeLayer::backward_of(int rank, cudaStream_t stream) {
              .top_k = shape.gating.top_k,
              .y = s_.d_rows.get(),
              .row_of = k.row_of.get(),
+             .used = received_.get() + rank,
              .out = in_window<Bf16>(peers, rank, w.y)},
             on);
 }

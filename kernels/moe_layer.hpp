@@ -74,7 +74,7 @@ class MoeLayer {
   CombineArgs combine_, combine_back_;
   DeviceArray<E4m3> x_q_;
   DeviceArray<float> x_scales_;
-  DeviceArray<int> places_, places_back_;
+  DeviceArray<int> places_, places_back_, received_;
   std::vector<Kept> kept_;
   Scratch s_;
 };

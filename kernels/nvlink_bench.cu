@@ -1,123 +1,20 @@
 // Dispatch and combine between GPUs of this host (--suite nvlink), beside plain peer copies on the same links and
 // NCCL's collectives: exchange_peers.csv, low_latency_peers.csv, peer_copy.csv and nccl.csv. Times are the slowest
 // GPU's.
-#include <algorithm>
-#include <cmath>
+#include "kernels/nvlink_bench.hpp"
+
 #include <cstdio>
 #include <functional>
 
 #include "kernels/copy.hpp"
 #include "kernels/error.hpp"
-#include "kernels/exchange_bench.hpp"
 #include "kernels/low_latency_bench.hpp"
 #include "kernels/nccl.hpp"
-#include "kernels/rank_groups.hpp"
 
 namespace railcast::kernels::layer {
 namespace {
 
-constexpr int kWarm = 5;
-
-/// Events on every GPU's stream around the steps of some repetitions.
-class Steps {
- public:
-  Steps(const RankGroups& groups, int repetitions, int steps) : groups_(groups), steps_(steps) {
-    for (const RankGroups::Group& g : groups.groups()) {
-      const OnDevice here(g.gpu);
-      events_.emplace_back(static_cast<std::size_t>(repetitions * (steps + 1)));
-      for (cudaEvent_t& e : events_.back()) throw_unless(cudaEventCreate(&e), "creating an event");
-    }
-  }
-  ~Steps() {
-    for (auto& events : events_)
-      for (cudaEvent_t e : events) cudaEventDestroy(e);
-  }
-  Steps(const Steps&) = delete;
-  Steps& operator=(const Steps&) = delete;
-
-  /// `flags`: cudaEventRecordExternal inside a graph.
-  void record(std::size_t group, int repetition, int edge, unsigned flags = cudaEventRecordDefault) {
-    throw_unless(cudaEventRecordWithFlags(at(group, repetition, edge), groups_.groups()[group].stream, flags),
-                 "recording an event");
-  }
-  /// The slowest GPU's time from one edge to the other.
-  double us(int repetition, int from, int to) const {
-    double most = 0;
-    for (std::size_t g = 0; g < events_.size(); ++g) {
-      const OnDevice here(groups_.groups()[g].gpu);
-      float ms = 0;
-      throw_unless(cudaEventSynchronize(at(g, repetition, to)), "running an exchange");
-      throw_unless(cudaEventElapsedTime(&ms, at(g, repetition, from), at(g, repetition, to)), "reading an event");
-      most = std::max(most, ms * 1e3);
-    }
-    return most;
-  }
-
- private:
-  cudaEvent_t at(std::size_t group, int repetition, int edge) const {
-    return events_[group][static_cast<std::size_t>(repetition * (steps_ + 1) + edge)];
-  }
-  const RankGroups& groups_;
-  int steps_;
-  std::vector<std::vector<cudaEvent_t>> events_;
-};
-
-/// p10, p50, p90 and their number.
-Fields summary(std::vector<double> us) {
-  std::sort(us.begin(), us.end());
-  const auto at = [&](double q) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.3f",
-                  us[static_cast<std::size_t>(q * static_cast<double>(us.size() - 1) + 0.5)]);
-    return std::string(text);
-  };
-  return {{"p10_us", at(0.1)}, {"p50_us", at(0.5)}, {"p90_us", at(0.9)}, {"samples", std::to_string(us.size())}};
-}
-std::string rate(double bytes, const Fields& times) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", bytes / std::stod(times[1].second) / 1e3);
-  return text;
-}
-
 // ---- dispatch and combine ----
-
-/// The inputs and outputs of each GPU's ranks in its own memory.
-class PeerExchange {
- public:
-  PeerExchange(int ranks, std::int64_t tokens, const std::vector<int>& gpus)
-      : exchange(v3_exchange(ranks, tokens)), groups(ranks, window_of(exchange.shape).bytes, gpus) {
-    for (const RankGroups::Group& g : groups.groups()) {
-      const OnDevice here(g.gpu);
-      sides.push_back(std::make_unique<OnGpu>(exchange, g.peers));
-      OnGpu& side = *sides.back();
-      fill_codes(side.x, side.x.size(), 1, nullptr);
-      fill_uniform(side.scales, side.scales.size(), 0.005F, 0.02F, 2, nullptr);
-      for (int r = g.peers.first; r < g.peers.first + g.peers.local; ++r)
-        fill_bf16(g.peers.window[r] + window_of(exchange.shape).y,
-                  static_cast<std::size_t>(exchange.shape.rows() * exchange.shape.cols), 1.0F,
-                  static_cast<std::uint32_t>(r), nullptr);
-      for (int i = 0; i < g.peers.local; ++i) {
-        side.args.rank[i] = side.args.rank[g.peers.first + i], side.back.rank[i] = side.back.rank[g.peers.first + i];
-        side.back.rank[i].out_weights = nullptr;
-      }
-    }
-    groups.wait();
-    count_rows();
-  }
-  void count_rows() {
-    const auto rows = reference::dispatched(exchange.shape, exchange.chosen);
-    for (std::size_t d = 0; d < rows.size(); ++d)
-      for (const reference::Sent& sent : rows[d]) {
-        received += 1;
-        crossing += &groups.group_of(sent.rank) != &groups.group_of(static_cast<int>(d));
-      }
-    received /= static_cast<double>(groups.groups().size()), crossing /= static_cast<double>(groups.groups().size());
-  }
-  Exchange exchange;
-  RankGroups groups;
-  std::vector<std::unique_ptr<OnGpu>> sides;
-  double received = 0, crossing = 0;  ///< rows into a GPU's ranks; those of them from another GPU
-};
 
 struct Setting {
   int sms;
@@ -358,10 +255,11 @@ void nvlink_suite(Bench& bench) {
   if (count < 8) rank_counts.push_back(8);
   for (const int ranks : rank_counts) {
     const PeerExchange exchange(ranks, 4096, gpus);
-    for (const int sms : {8, 12, 16, 20, 24, 32}) time_exchange(bench, exchange, {sms, 128, 14336});
+    for (const int sms : {8, 12, 16, 20, 24, 32})
+      time_exchange(bench, exchange, {sms, DispatchArgs{}.chunk, CombineArgs{}.chunk});
     for (const int sms : {16, 24})
-      for (const std::int64_t chunk : {32, 64, 256})
-        time_exchange(bench, exchange, {sms, chunk, chunk == 32 ? 1024 : chunk == 64 ? 3584 : 7168});
+      for (const std::int64_t chunk : {64, 128, 256})
+        time_exchange(bench, exchange, {sms, chunk, chunk == 64 ? 1024 : chunk == 128 ? 3584 : 7168});
   }
   for (const int ranks : rank_counts)
     for (const std::int64_t tokens : {1, 8, 32, 64, 128}) time_low_latency(bench, ranks, tokens, gpus);

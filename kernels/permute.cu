@@ -14,14 +14,25 @@ using namespace device;
 constexpr int kMapThreads = 256, kMapWarps = kMapThreads / 32, kMostExperts = 512;
 constexpr int kWarpShare = static_cast<int>(kMapChunk) / kMapWarps;  // consecutive choices of a warp
 
+/// The choice's expert counted on this rank; -1: it is another's, or none.
+__device__ __forceinline__ int expert_of(const PermuteMapArgs& a, std::int64_t choice) {
+  const auto top_k = static_cast<unsigned>(a.top_k), token = static_cast<unsigned>(choice) / top_k;
+  if (a.used != nullptr && static_cast<int>(token) >= __ldg(a.used)) return -1;
+  const std::int64_t e =
+      a.chosen[token * a.chosen_stride + (static_cast<unsigned>(choice) - token * top_k)] - a.first_expert;
+  return e >= 0 && e < a.experts ? static_cast<int>(e) : -1;
+}
+
 __global__ __launch_bounds__(kMapThreads) void count_chunk(const PermuteMapArgs a) {
   __shared__ int count[kMostExperts];
   for (int e = threadIdx.x; e < a.experts; e += kMapThreads) count[e] = 0;
   __syncthreads();
   const std::int64_t choices = a.tokens * a.top_k;
   for (std::int64_t i = blockIdx.x * kMapChunk + threadIdx.x; i < min(choices, (blockIdx.x + 1) * kMapChunk);
-       i += kMapThreads)
-    if (a.chosen[i] >= 0) atomicAdd(&count[a.chosen[i]], 1);
+       i += kMapThreads) {
+    const int e = expert_of(a, i);
+    if (e >= 0) atomicAdd(&count[e], 1);
+  }
   __syncthreads();
   for (int e = threadIdx.x; e < a.experts; e += kMapThreads) a.scratch[blockIdx.x * a.experts + e] = count[e];
 }
@@ -71,7 +82,7 @@ __device__ void pad_and_scan(const PermuteMapArgs& a, Places& p) {
 /// Counts of this warp's share, in order of its rounds.
 __device__ void count_share(const PermuteMapArgs& a, std::int64_t first, int* count) {
   for (int i = threadIdx.x % 32; i < kWarpShare; i += 32) {
-    const int e = first + i < a.tokens * a.top_k ? a.chosen[first + i] : -1;
+    const int e = first + i < a.tokens * a.top_k ? expert_of(a, first + i) : -1;
     const unsigned same = __match_any_sync(full_warp, e);
     if (e >= 0 && __ffs(same) - 1 == static_cast<int>(threadIdx.x % 32)) count[e] += __popc(same);
     __syncwarp();
@@ -81,7 +92,7 @@ __device__ void place_share(const PermuteMapArgs& a, std::int64_t first, int* ne
   const int lane = threadIdx.x % 32;
   for (int i = lane; i < kWarpShare; i += 32) {
     const std::int64_t choice = first + i;
-    const int e = choice < a.tokens * a.top_k ? a.chosen[choice] : -1;
+    const int e = choice < a.tokens * a.top_k ? expert_of(a, choice) : -1;
     const unsigned same = __match_any_sync(full_warp, e);
     const int row = e >= 0 ? next[e] + __popc(same & ((1U << lane) - 1)) : -1;
     __syncwarp();
@@ -160,9 +171,10 @@ __global__ __launch_bounds__(kMostCopyWarps * 32, 1) void copy_rows(const Permut
   }
   __syncwarp();
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * warps;
+  const std::int64_t tokens = a.used != nullptr ? min(a.tokens, std::int64_t{__ldg(a.used)}) : a.tokens;
   std::int64_t token = static_cast<std::int64_t>(warp) * gridDim.x + blockIdx.x;
   const auto fetch = [&](std::int64_t t, int s) {
-    if (lane != 0 || t >= a.tokens) return;
+    if (lane != 0 || t >= tokens) return;
     full[s].expect(bytes);
     bulk_load(mine + static_cast<std::int64_t>(s) * bytes, static_cast<const char*>(a.x) + t * a.row_bytes, bytes,
               full[s]);
@@ -170,7 +182,7 @@ __global__ __launch_bounds__(kMostCopyWarps * 32, 1) void copy_rows(const Permut
   for (int s = 0; s + 1 < kCopyStages; ++s) fetch(token + s * stride, s);
   int stage = 0;
   std::uint32_t phase = 0;
-  for (; token < a.tokens; token += stride) {
+  for (; token < tokens; token += stride) {
     const int row = lane < a.top_k ? a.row_of[token * a.top_k + lane] : -1;
     full[stage].wait(phase);
     if (row >= 0)
@@ -212,10 +224,14 @@ __global__ __launch_bounds__(256) void scales_and_padding(const PermuteArgs a) {
 
 }  // namespace
 
-void permute_map(const PermuteMapArgs& a, const Launch& launch) {
+void permute_map(const PermuteMapArgs& args, const Launch& launch) {
   const char* name = "permute_map";
+  PermuteMapArgs a = args;
+  if (a.chosen_stride == 0) a.chosen_stride = a.top_k;
   require(a.experts > 0 && a.experts <= kMostExperts, name, "1 to 512 experts, got " + std::to_string(a.experts));
-  require(a.tokens >= 0 && a.top_k > 0, name, "tokens of at least 0 and top_k of at least 1");
+  require(a.tokens >= 0 && a.top_k > 0 && a.tokens * a.top_k < 1LL << 31, name,
+          "tokens of at least 0, top_k of at least 1 and fewer than 2^31 choices");
+  require(a.chosen_stride >= a.top_k, name, "a chosen_stride of at least top_k");
   require(a.rows >= 0 && a.rows % kRowAlignment == 0, name, "rows a multiple of 128, got " + std::to_string(a.rows));
   require(a.chosen && a.row_of && a.choice_of && a.block_group && a.offsets && a.scratch, name, "every pointer given");
   const auto chunks =

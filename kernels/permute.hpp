@@ -21,13 +21,16 @@ constexpr std::int64_t map_scratch(std::int64_t tokens, int top_k, std::int64_t 
 struct PermuteMapArgs {
   std::int64_t tokens = 0, experts = 0;  ///< experts of this rank, up to 512
   int top_k = 0;
-  const int* chosen = nullptr;  ///< [tokens, top_k]: 0 .. experts-1, or -1 (not on this rank)
-  std::int64_t rows = 0;        ///< rows of the buffer, a multiple of 128; most_rows() always suffices
-  int* row_of = nullptr;        ///< [tokens, top_k]: the choice's row, or -1
-  int* choice_of = nullptr;     ///< [rows]: token * top_k + k, or -1 where padding
-  int* block_group = nullptr;   ///< [rows/128]: the block's expert, or -1
-  int* offsets = nullptr;       ///< [experts + 1]: first row of each expert, and the end
-  int* scratch = nullptr;       ///< [map_scratch()]
+  const int* chosen = nullptr;     ///< [tokens, top_k]: experts, those of this rank from first_expert on
+  std::int64_t chosen_stride = 0;  ///< ints from a token to the next; 0: top_k
+  std::int64_t first_expert = 0;
+  const int* used = nullptr;   ///< optional, on the device: tokens from here on are none
+  std::int64_t rows = 0;       ///< rows of the buffer, a multiple of 128; most_rows() always suffices
+  int* row_of = nullptr;       ///< [tokens, top_k]: the choice's row, or -1
+  int* choice_of = nullptr;    ///< [rows]: token * top_k + k, or -1 where padding
+  int* block_group = nullptr;  ///< [rows/128]: the block's expert, or -1
+  int* offsets = nullptr;      ///< [experts + 1]: first row of each expert, and the end
+  int* scratch = nullptr;      ///< [map_scratch()]
 };
 void permute_map(const PermuteMapArgs& args, const Launch& launch);
 
@@ -41,6 +44,7 @@ struct PermuteArgs {
   const int* row_of = nullptr;     ///< [tokens, top_k]
   const int* choice_of = nullptr;  ///< [rows]
   const int* end = nullptr;        ///< device: rows in use, offsets + experts
+  const int* used = nullptr;       ///< optional, on the device: tokens from here on are not read
   // FP8 rows carry scales: token t's group g at scales[t * token_stride + g * group_stride].
   std::int64_t groups = 0;
   const float* scales = nullptr;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/layer_bench.hpp"
 #include "kernels/permute_reference.hpp"
 
@@ -44,13 +46,44 @@ struct DeviceMap {
              .scratch = scratch} {}
 };
 
+/// The choices as they lie in a window: further apart, counted over all ranks, and anything behind those in use.
+struct InNotes {
+  std::int64_t first, stride;
+  Array<int> experts, used;
+  InNotes(Random& random, const std::vector<int>& chosen, int top_k, std::int64_t here, std::size_t tokens)
+      : first(between(random, 0, 20)),
+        stride(top_k + between(random, 0, 9)),
+        experts(notes(random, chosen, top_k, here)),
+        used(std::vector<int>{static_cast<int>(tokens)}) {}
+
+ private:
+  std::vector<int> notes(Random& random, const std::vector<int>& chosen, int top_k, std::int64_t here) const {
+    std::vector<int> all(chosen.size() / static_cast<std::size_t>(top_k) * static_cast<std::size_t>(stride), 1);
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      const auto k = i % static_cast<std::size_t>(top_k), token = i / static_cast<std::size_t>(top_k);
+      const std::int64_t elsewhere = between(random, 0, 1) == 0 ? between(random, -1, first - 1) : first + here;
+      all[token * static_cast<std::size_t>(stride) + k] =
+          static_cast<int>(chosen[i] >= 0 ? first + chosen[i] : elsewhere);
+    }
+    return all;
+  }
+};
+
 Outcome check(Random& random) {
   const std::int64_t tokens = between(random, 1, 900), experts = between(random, 1, 300);
   const int top_k = static_cast<int>(between(random, 1, 8));
-  const std::vector<int> chosen = some_choices(random, tokens, experts, top_k, between(random, 0, 1) == 1);
+  std::vector<int> chosen = some_choices(random, tokens, experts, top_k, between(random, 0, 1) == 1);
   DeviceMap map(chosen, tokens, experts, top_k);
-  permute_map(map.args, {});
   PermuteMapArgs host = map.args;
+  const bool received = between(random, 0, 1) == 1;  // in a window: notes of all ranks' experts, not all in use
+  const auto used = static_cast<std::size_t>(received ? between(random, 0, tokens) : tokens);
+  const InNotes notes(random, chosen, top_k, experts, used);
+  if (received) {
+    map.args.chosen = notes.experts, map.args.chosen_stride = notes.stride, map.args.first_expert = notes.first;
+    map.args.used = notes.used;
+    std::fill(chosen.begin() + static_cast<std::ptrdiff_t>(used) * top_k, chosen.end(), -1);
+  }
+  permute_map(map.args, {});
   host.chosen = chosen.data();
   const reference::PermuteMap expected = reference::permute_map(host);
   Outcome out;
@@ -77,6 +110,7 @@ Outcome check(Random& random) {
   Array<float> d_scales(scales), d_scale_rows(scale_rows);
   a.x = d_x, a.out = d_rows, a.scales = d_scales, a.scales_out = d_scale_rows;
   a.row_of = map.row_of, a.choice_of = map.choice_of, a.end = map.offsets + experts;
+  a.used = map.args.used;
   permute(a, {});
   a.x = x.data(), a.out = rows.data(), a.scales = scales.data(), a.scales_out = scale_rows.data();
   a.row_of = expected.row_of.data(), a.choice_of = expected.choice_of.data(), a.end = expected.offsets.data() + experts;

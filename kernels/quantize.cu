@@ -7,33 +7,30 @@ using namespace device;
 
 /// Per-thread tallies of eight elements and their codes.
 struct Tally {
-  std::uint32_t amax = 0;  // packed pair
-  unsigned at_max = 0, flushed = 0;
+  unsigned at_max_128 = 0, flushed = 0;  ///< at_max_128: 128 times the codes at +-448
   __device__ __forceinline__ void add(uint4 x, uint2 codes) {
-    amax = max_abs2(amax, max_abs2(x));
     const std::uint32_t a = codes.x & 0x7F7F7F7Fu, b = codes.y & 0x7F7F7F7Fu;
-    at_max += 8 - __popc(nonzero_bytes(a ^ 0x7E7E7E7Eu) | nonzero_bytes(b ^ 0x7E7E7E7Eu) >> 1);
-    const std::uint32_t kept = nonzero_bytes(a) | nonzero_bytes(b) >> 1;
-    if (kept == 0xC0C0C0C0u) return;  // nearly always
+    at_max_128 = __dp4a((a + 0x02020202u) & 0x80808080u, 0x01010101u, at_max_128);  // 448 is 0x7E
+    at_max_128 = __dp4a((b + 0x02020202u) & 0x80808080u, 0x01010101u, at_max_128);
+    const std::uint32_t kept_a = a + 0x7F7F7F7Fu, kept_b = b + 0x7F7F7F7Fu;
+    if ((kept_a & kept_b & 0x80808080u) == 0x80808080u) return;  // nearly always
+    const std::uint32_t kept = (kept_a & 0x80808080u) | (kept_b & 0x80808080u) >> 1;
     const std::uint32_t inputs =
         nonzero_halves(x.x) | nonzero_halves(x.y) >> 1 | nonzero_halves(x.z) >> 2 | nonzero_halves(x.w) >> 3;
     flushed += __popc(inputs) - __popc(kept);
   }
-  /// The top bit of each byte (of up to 0x7F) that is not zero, or of each half.
-  static __device__ __forceinline__ std::uint32_t nonzero_bytes(std::uint32_t v) {
-    return (v + 0x7F7F7F7Fu) & 0x80808080u;
-  }
+  /// The top bit of each half that is not zero.
   static __device__ __forceinline__ std::uint32_t nonzero_halves(std::uint32_t v) {
     return ((v & 0x7FFF7FFFu) + 0x7FFF7FFFu) & 0x80008000u;
   }
   /// One atomic a block and counter.
-  __device__ void publish(QuantizeStats* stats) const {
-    const unsigned bits = __float_as_uint(max_of_halves(amax));
+  __device__ void publish(float amax, QuantizeStats* stats) const {
+    const unsigned bits = __float_as_uint(amax);
     __shared__ unsigned block[3];
     if (threadIdx.x < 3) block[threadIdx.x] = 0;
     __syncthreads();
     const unsigned most = __reduce_max_sync(full_warp, bits);
-    const unsigned top = __reduce_add_sync(full_warp, at_max), zero = __reduce_add_sync(full_warp, flushed);
+    const unsigned top = __reduce_add_sync(full_warp, at_max_128 / 128), zero = __reduce_add_sync(full_warp, flushed);
     if (threadIdx.x % 32 == 0) atomicMax(&block[0], most), atomicAdd(&block[1], top), atomicAdd(&block[2], zero);
     __syncthreads();
     if (threadIdx.x != 0) return;
@@ -52,16 +49,17 @@ __global__ __launch_bounds__(256) void quantize_rows(const QuantizeArgs a, unsig
 #pragma unroll
   for (int i = 0; i < BandPlace::steps; ++i) v[i] = at.holds(i) ? load16(a.x + at.element(i)) : uint4{};
   Tally tally;
+  std::uint32_t most = 0;
 #pragma unroll
   for (int i = 0; i < BandPlace::steps; ++i) {
     const uint2 codes = band.quantize(i, v[i], a.format);
     if (!at.holds(i)) continue;
     store8(a.q + at.element(i), codes);
-    if (with_stats) tally.add(v[i], codes);
+    if (with_stats) tally.add(v[i], codes), most = max_abs2(most, max_abs2(v[i]));
   }
   __syncthreads();
   band.store_scales(at, a.scales, a.scale_stride, a.format);
-  if (with_stats) tally.publish(a.stats);
+  if (with_stats) tally.publish(max_of_halves(most), a.stats);
 }
 
 // ---- both orientations --------------------------------------------------------------------------------------------
@@ -74,8 +72,9 @@ __global__ __launch_bounds__(256, 3) void quantize_both(const QuantizeArgs a, un
   for (int i = 0; i < 8; ++i) v[i] = load16(a.x + at.element(i));
   if (with_stats) {
     Tally tally;
-    quantize_tile_rows(v, at, a.q, a.scales, a.scale_stride, a.format, [&tally](uint4 x, uint2 c) { tally.add(x, c); });
-    tally.publish(a.stats);
+    const float amax = quantize_tile_rows(v, at, a.q, a.scales, a.scale_stride, a.format,
+                                          [&tally](uint4 x, uint2 c) { tally.add(x, c); });
+    tally.publish(amax, a.stats);
   } else {
     quantize_tile_rows(v, at, a.q, a.scales, a.scale_stride, a.format, [](uint4, uint2) {});
   }

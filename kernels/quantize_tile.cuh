@@ -109,23 +109,50 @@ __device__ __forceinline__ void transpose8x8(uint2 (&codes)[8]) {
 struct TileScratch {
   TransposedTile tile;
   uint4 warp_amax[8][16];  ///< [warp][8 columns]: packed pairs
+  float inverse[128];      ///< of each column
 };
 
+/// Largest magnitudes over the half-warp of eight packed words, in five shuffles: every step halves the words that a
+/// lane still holds. The lane gets that of word row_of_lane().
+__device__ __forceinline__ int row_of_lane() { return threadIdx.x % 16 / 4 * 2 + threadIdx.x % 2; }
+__device__ __forceinline__ constexpr int lane_of_row(int row) { return row / 2 * 4 + row % 2; }
+__device__ __forceinline__ float amax_of_rows(const std::uint32_t (&most)[8]) {
+  std::uint32_t pair[4];  // rows 2p (low half) and 2p + 1
+#pragma unroll
+  for (int p = 0; p < 4; ++p)
+    pair[p] =
+        max_abs2(__byte_perm(most[2 * p], most[2 * p + 1], 0x5410), __byte_perm(most[2 * p], most[2 * p + 1], 0x7632));
+  const bool upper = (threadIdx.x & 8) != 0, odd = (threadIdx.x & 4) != 0;
+#pragma unroll
+  for (int p = 0; p < 2; ++p)
+    pair[p] = max_abs2(upper ? pair[p + 2] : pair[p], __shfl_xor_sync(full_warp, upper ? pair[p] : pair[p + 2], 8));
+  std::uint32_t last = max_abs2(odd ? pair[1] : pair[0], __shfl_xor_sync(full_warp, odd ? pair[0] : pair[1], 4));
+  last = max_abs2(last, __shfl_xor_sync(full_warp, last, 2));
+  last = max_abs2(last, __shfl_xor_sync(full_warp, last, 1));
+  return fabsf(threadIdx.x % 2 == 0 ? low(last) : high(last));
+}
+
 /// 1x128 groups of the tile: codes to q [rows, cols], scales to [cols/128, stride]. `seen(elements, codes)` is called
-/// for each eight.
+/// for each eight. Each scale is worked out by one lane for all. Returns the largest magnitude of row row_of_lane().
 template <typename Seen>
-__device__ __forceinline__ void quantize_tile_rows(const uint4 (&v)[8], const TilePlace& at, E4m3* q, float* scales,
-                                                   std::int64_t stride, ScaleFormat format, Seen seen) {
+__device__ __forceinline__ float quantize_tile_rows(const uint4 (&v)[8], const TilePlace& at, E4m3* q, float* scales,
+                                                    std::int64_t stride, ScaleFormat format, Seen seen) {
+  std::uint32_t most[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) most[i] = max_abs2(v[i]);
+  const float amax = amax_of_rows(most);
+  const GroupScale mine = group_scale(amax, format);
+  if ((threadIdx.x & 2) == 0) scales[at.col0 / kScaleGroup * stride + at.row(row_of_lane())] = mine.scale;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    const GroupScale s = group_scale(group_amax<16>(max_abs2(v[i])), format);
+    const float inverse = __shfl_sync(full_warp, mine.inverse, lane_of_row(i), 16);
     float x[8];
     unpack8(v[i], x);
-    const uint2 codes = pack8_e4m3(x, s.inverse);
+    const uint2 codes = pack8_e4m3(x, inverse);
     store8(q + at.element(i), codes);
-    if (at.cg == i) scales[at.col0 / kScaleGroup * stride + at.row(i)] = s.scale;
     seen(v[i], codes);
   }
+  return amax;
 }
 
 __device__ __forceinline__ uint4 max_abs2(uint4 a, uint4 b) {
@@ -135,32 +162,48 @@ __device__ __forceinline__ uint4 shuffle_xor(uint4 v, int lanes) {
   return {__shfl_xor_sync(full_warp, v.x, lanes), __shfl_xor_sync(full_warp, v.y, lanes),
           __shfl_xor_sync(full_warp, v.z, lanes), __shfl_xor_sync(full_warp, v.w, lanes)};
 }
-/// Largest magnitude of this thread's eight columns over the tile's 128 rows. Holds one barrier.
-__device__ __forceinline__ void column_amax(const uint4 (&v)[8], const TilePlace& at, TileScratch& scratch,
-                                            float (&amax)[8]) {
+
+/// A thread a column: its scale to memory, its inverse to all. Ends in a barrier.
+template <typename Amax>
+__device__ __forceinline__ void share_scales(float (&inverse)[128], float* scales, ScaleFormat format, Amax amax) {
+  if (threadIdx.x < 128) {
+    const GroupScale s = group_scale(amax(static_cast<int>(threadIdx.x)), format);
+    scales[threadIdx.x] = s.scale, inverse[threadIdx.x] = s.inverse;
+  }
+  __syncthreads();
+}
+/// This thread's eight.
+__device__ __forceinline__ void load8(const float (&shared)[128], const TilePlace& at, float (&x)[8]) {
+  const auto* from = reinterpret_cast<const float4*>(shared + at.cg * 8);
+  const float4 a = from[0], b = from[1];
+  x[0] = a.x, x[1] = a.y, x[2] = a.z, x[3] = a.w, x[4] = b.x, x[5] = b.y, x[6] = b.z, x[7] = b.w;
+}
+
+/// Scales of the tile's columns, of which this thread's eight inverses are returned. Holds two barriers.
+__device__ __forceinline__ void column_scales(const uint4 (&v)[8], const TilePlace& at, TileScratch& scratch,
+                                              float* scales, ScaleFormat format, float (&inverse)[8]) {
   uint4 most = v[0];
 #pragma unroll
   for (int i = 1; i < 8; ++i) most = max_abs2(most, v[i]);
   most = max_abs2(most, shuffle_xor(most, 16));
   if (threadIdx.x % 32 < 16) scratch.warp_amax[threadIdx.x / 32][at.cg] = most;
   __syncthreads();
+  share_scales(scratch.inverse, scales, format, [&](int column) {
+    float amax = 0;
 #pragma unroll
-  for (int w = 0; w < 8; ++w) most = max_abs2(most, scratch.warp_amax[w][at.cg]);
-  unpack8(most, amax);
+    for (int w = 0; w < 8; ++w)
+      amax = fmaxf(amax, fabsf(float_from_bf16(reinterpret_cast<const Bf16*>(scratch.warp_amax[w])[column])));
+    return amax;
+  });
+  load8(scratch.inverse, at, inverse);
 }
 
-/// 128x1 groups of the tile: codes to q_t [cols, rows], scales to [rows/128, cols]. Called again only after a barrier.
+/// 128x1 groups of the tile: codes to q_t [cols, rows], scales to [rows/128, cols]. May be called again at once: the
+/// barriers are behind the scratch's last readers.
 __device__ __forceinline__ void quantize_tile_columns(const uint4 (&v)[8], const TilePlace& at, TileScratch& scratch,
                                                       E4m3* q_t, float* scales_t, ScaleFormat format) {
-  float amax[8], inverse[8];
-  column_amax(v, at, scratch, amax);
-  float* to = scales_t + at.row0 / kScaleGroup * at.cols + at.col();
-#pragma unroll
-  for (int k = 0; k < 8; ++k) {
-    const GroupScale s = group_scale(amax[k], format);
-    inverse[k] = s.inverse;
-    if (at.rg == k) to[k] = s.scale;
-  }
+  float inverse[8];
+  column_scales(v, at, scratch, scales_t + at.row0 / kScaleGroup * at.cols + at.col0, format, inverse);
   uint2 codes[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) {

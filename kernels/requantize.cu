@@ -11,7 +11,8 @@ constexpr int kThreads = 256, kSide = 128, kWarps = kThreads / 32;
 struct Scratch {
   TransposedTile tile;
   float amax[kWarps][kSide];
-  float scale[kSide];  ///< of each row
+  float scale[kSide];    ///< of each row
+  float inverse[kSide];  ///< of each column
 };
 
 /// Eight codes of a row as numbers.
@@ -21,11 +22,9 @@ __device__ __forceinline__ void numbers(uint2 codes, float scale, float (&x)[8])
   for (int k = 0; k < 8; ++k) x[k] *= scale;
 }
 
-/// Largest magnitude of this thread's eight columns over the tile. Holds one barrier.
-__device__ __forceinline__ void column_amax(const uint2 (&codes)[8], const TilePlace& at, Scratch& t,
-                                            float (&amax)[8]) {
-#pragma unroll
-  for (int k = 0; k < 8; ++k) amax[k] = 0;
+/// Largest magnitudes of this warp's rows of the tile, by column. Ends in a barrier.
+__device__ __forceinline__ void column_amax(const uint2 (&codes)[8], const TilePlace& at, Scratch& t) {
+  float amax[8] = {};
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     float x[8];
@@ -39,14 +38,6 @@ __device__ __forceinline__ void column_amax(const uint2 (&codes)[8], const TileP
   if (threadIdx.x % 32 < 16)
     mine[0] = {amax[0], amax[1], amax[2], amax[3]}, mine[1] = {amax[4], amax[5], amax[6], amax[7]};
   __syncthreads();
-#pragma unroll
-  for (int w = 0; w < kWarps; ++w) {
-    const auto* other = reinterpret_cast<const float4*>(&t.amax[w][at.cg * 8]);
-    const float4 a = other[0], b = other[1];
-    amax[0] = fmaxf(amax[0], a.x), amax[1] = fmaxf(amax[1], a.y), amax[2] = fmaxf(amax[2], a.z);
-    amax[3] = fmaxf(amax[3], a.w), amax[4] = fmaxf(amax[4], b.x), amax[5] = fmaxf(amax[5], b.y);
-    amax[6] = fmaxf(amax[6], b.z), amax[7] = fmaxf(amax[7], b.w);
-  }
 }
 
 /// A 128x128 tile a block; a thread keeps eight rows of eight columns.
@@ -58,15 +49,15 @@ __global__ __launch_bounds__(kThreads, 4) void turn(const RequantizeArgs a, unsi
   for (int i = 0; i < 8; ++i) codes[i] = __ldcs(reinterpret_cast<const uint2*>(a.q + at.element(i)));
   if (threadIdx.x < kSide) t.scale[threadIdx.x] = a.scales[at.col0 / kSide * a.scale_stride + at.row0 + threadIdx.x];
   __syncthreads();
-  float amax[8], inverse[8];
-  column_amax(codes, at, t, amax);
-  float* scales_t = a.scales_t + at.row0 / kSide * a.cols + at.col();
+  float inverse[8];
+  column_amax(codes, at, t);
+  share_scales(t.inverse, a.scales_t + at.row0 / kSide * a.cols + at.col0, a.format, [&](int column) {
+    float amax = 0;
 #pragma unroll
-  for (int k = 0; k < 8; ++k) {
-    const GroupScale s = group_scale(amax[k], a.format);
-    inverse[k] = s.inverse;
-    if (at.rg == k) scales_t[k] = s.scale;
-  }
+    for (int w = 0; w < kWarps; ++w) amax = fmaxf(amax, t.amax[w][column]);
+    return amax;
+  });
+  load8(t.inverse, at, inverse);
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     float x[8];

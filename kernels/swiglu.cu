@@ -82,25 +82,38 @@ __device__ __forceinline__ float backward_row(const Cached& in, const RowFactors
   return sum;
 }
 
+/// Both gradients wait in shared memory, each thread's own part, while h is quantised: in registers they would spill.
+struct BackwardScratch {
+  TileScratch tile;
+  uint4 gradient[2][8][256];  ///< [d_gate, d_up][row of the thread][thread]
+};
+
 /// One orientation pair of d_gate (`right` false) or d_up (true) into its half of the [rows, 2*cols] outputs.
 __device__ __forceinline__ void store_gradient(const SwiGluBackwardArgs& a, TilePlace at, bool right,
-                                               const uint4 (&v)[8], TileScratch& scratch) {
+                                               BackwardScratch& scratch) {
   at.cols = 2 * a.cols;
   if (right) at.col0 += a.cols;
+  uint4 v[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) v[i] = scratch.gradient[right][i][threadIdx.x];
   quantize_tile_rows(v, at, a.d_q, a.d_scales, a.scale_stride, a.format, [](uint4, uint2) {});
-  __syncthreads();  // the scratch's last readers
-  quantize_tile_columns(v, at, scratch, a.d_q_t, a.d_scales_t, a.format);
+  quantize_tile_columns(v, at, scratch.tile, a.d_q_t, a.d_scales_t, a.format);
 }
 
 __global__ __launch_bounds__(256, 2) void swiglu_backward_tile(const SwiGluBackwardArgs a, unsigned col_blocks) {
-  __shared__ TileScratch scratch;
+  extern __shared__ __align__(16) unsigned char shared[];
+  BackwardScratch& scratch = *reinterpret_cast<BackwardScratch*>(shared);
   const TilePlace at(blockIdx.x, col_blocks, a.rows, a.cols);
-  uint4 h[8], d_gate[8], d_up[8];
+  uint4 h[8];
   float d_weight[8];
   {
     const Cached in(a, at);
 #pragma unroll
-    for (int i = 0; i < 8; ++i) d_weight[i] = backward_row(in, RowFactors(a, at, i), i, h[i], d_gate[i], d_up[i]);
+    for (int i = 0; i < 8; ++i) {
+      uint4 d_gate, d_up;
+      d_weight[i] = backward_row(in, RowFactors(a, at, i), i, h[i], d_gate, d_up);
+      scratch.gradient[0][i][threadIdx.x] = d_gate, scratch.gradient[1][i][threadIdx.x] = d_up;
+    }
   }
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
@@ -108,9 +121,9 @@ __global__ __launch_bounds__(256, 2) void swiglu_backward_tile(const SwiGluBackw
     for (int step = 8; step > 0; step /= 2) d_weight[i] += __shfl_xor_sync(full_warp, d_weight[i], step);
     if (a.d_weight != nullptr && at.cg == i) a.d_weight_parts[at.col0 / 128 * a.rows + at.row(i)] = d_weight[i];
   }
-  quantize_tile_columns(h, at, scratch, a.h_q_t, a.h_scales_t, a.format);
-  store_gradient(a, at, false, d_gate, scratch);
-  store_gradient(a, at, true, d_up, scratch);
+  quantize_tile_columns(h, at, scratch.tile, a.h_q_t, a.h_scales_t, a.format);
+  store_gradient(a, at, false, scratch);
+  store_gradient(a, at, true, scratch);
 }
 
 /// Sums the column tiles' parts of each row in order.
@@ -150,7 +163,9 @@ void swiglu_backward(const SwiGluBackwardArgs& a, const Launch& launch) {
   require(a.scale_stride >= a.rows, name, "scale_stride of at least rows, got " + std::to_string(a.scale_stride));
   if (a.rows == 0) return;
   const auto tiles = static_cast<unsigned>(a.cols / 128);
-  swiglu_backward_tile<<<tiles* static_cast<unsigned>(a.rows / 128), 256, 0, launch.stream>>>(a, tiles);
+  constexpr int bytes = sizeof(BackwardScratch);
+  cudaFuncSetAttribute(swiglu_backward_tile, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  swiglu_backward_tile<<<tiles* static_cast<unsigned>(a.rows / 128), 256, bytes, launch.stream>>>(a, tiles);
   check_launch(name);
   if (a.d_weight == nullptr) return;
   sum_parts<<<static_cast<unsigned>((a.rows + 255) / 256), 256, 0, launch.stream>>>(a.d_weight_parts, a.d_weight,

@@ -11,6 +11,7 @@ constexpr int kThreads = 128, kAhead = 8;  // rows of a token in flight
 /// A block a token and 1024 columns.
 __global__ __launch_bounds__(kThreads) void sum_rows(const UnpermuteArgs a, unsigned col_blocks) {
   const std::int64_t token = blockIdx.x / col_blocks;
+  if (a.used != nullptr && token >= __ldg(a.used)) return;
   const std::int64_t col = (static_cast<std::int64_t>(blockIdx.x % col_blocks) * kThreads + threadIdx.x) * 8;
   if (col >= a.cols) return;
   float sum[8] = {};
@@ -22,7 +23,7 @@ __global__ __launch_bounds__(kThreads) void sum_rows(const UnpermuteArgs a, unsi
       const std::int64_t choice = token * a.top_k + k0 + k;
       const int row = k0 + k < a.top_k ? __ldg(a.row_of + choice) : -1;
       v[k] = row >= 0 ? load16(a.y + row * a.cols + col) : uint4{};
-      weight[k] = row < 0 ? 0.0F : a.weights == nullptr ? 1.0F : __ldg(a.weights + choice);
+      weight[k] = row < 0 ? 0.0F : a.weights == nullptr ? 1.0F : __ldg(a.weights + token * a.weight_stride + k0 + k);
     }
 #pragma unroll
     for (int k = 0; k < kAhead; ++k) {
@@ -42,6 +43,7 @@ template <int vectors>
 __global__ __launch_bounds__(kBackwardThreads) void spread_row(const UnpermuteBackwardArgs a) {
   __shared__ float scratch[2][kBackwardThreads / 32];
   const std::int64_t token = blockIdx.x;
+  if (a.used != nullptr && token >= __ldg(a.used)) return;
   const int count = static_cast<int>(a.cols / 8);
   uint4 d[vectors];
 #pragma unroll
@@ -56,7 +58,7 @@ __global__ __launch_bounds__(kBackwardThreads) void spread_row(const UnpermuteBa
       if (a.d_weights != nullptr && threadIdx.x == 0) a.d_weights[choice] = 0;
       continue;
     }
-    const float weight = a.weights == nullptr ? 1.0F : a.weights[choice];
+    const float weight = a.weights == nullptr ? 1.0F : a.weights[token * a.weight_stride + k];
     uint4 y[vectors];
 #pragma unroll
     for (int i = 0; i < vectors; ++i) {
@@ -81,7 +83,9 @@ __global__ __launch_bounds__(kBackwardThreads) void spread_row(const UnpermuteBa
 
 }  // namespace
 
-void unpermute(const UnpermuteArgs& a, const Launch& launch) {
+void unpermute(const UnpermuteArgs& args, const Launch& launch) {
+  UnpermuteArgs a = args;
+  if (a.weight_stride == 0) a.weight_stride = a.top_k;
   require(a.tokens >= 0 && a.cols > 0 && a.cols % 8 == 0, "unpermute",
           "cols a positive multiple of 8, got " + std::to_string(a.cols));
   require(a.top_k > 0, "unpermute", "top_k of at least 1");
@@ -93,8 +97,10 @@ void unpermute(const UnpermuteArgs& a, const Launch& launch) {
   check_launch("unpermute");
 }
 
-void unpermute_backward(const UnpermuteBackwardArgs& a, const Launch& launch) {
+void unpermute_backward(const UnpermuteBackwardArgs& args, const Launch& launch) {
   const char* name = "unpermute_backward";
+  UnpermuteBackwardArgs a = args;
+  if (a.weight_stride == 0) a.weight_stride = a.top_k;
   require(a.cols > 0 && a.cols % 8 == 0 && a.cols <= 16384, name,
           "cols a multiple of 8 up to 16384, got " + std::to_string(a.cols));
   require(a.top_k > 0, name, "top_k of at least 1");

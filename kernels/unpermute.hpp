@@ -13,6 +13,8 @@ struct UnpermuteArgs {
   const Bf16* y = nullptr;            ///< [rows, cols]
   const int* row_of = nullptr;        ///< [tokens, top_k]
   const float* weights = nullptr;     ///< optional [tokens, top_k]
+  std::int64_t weight_stride = 0;     ///< floats from a token to the next; 0: top_k
+  const int* used = nullptr;          ///< optional, on the device: tokens from here on are left alone
   Bf16* out = nullptr;                ///< [tokens, cols]
 };
 void unpermute(const UnpermuteArgs& args, const Launch& launch);
@@ -26,6 +28,8 @@ struct UnpermuteBackwardArgs {
   const Bf16* y = nullptr;  ///< needed with d_weights
   const int* row_of = nullptr;
   const float* weights = nullptr;  ///< optional: 1
+  std::int64_t weight_stride = 0;  ///< floats from a token to the next; 0: top_k
+  const int* used = nullptr;       ///< optional, on the device: tokens from here on are left alone
   Bf16* d_y = nullptr;
   float* d_weights = nullptr;  ///< optional [tokens, top_k]; 0 where row_of is -1
 };

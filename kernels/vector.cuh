@@ -31,13 +31,14 @@ __device__ __forceinline__ std::uint32_t pack_bf16(float lo, float hi) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(lo, hi);
   return *reinterpret_cast<const std::uint32_t*>(&pair);
 }
+/// The larger magnitude of each half; its sign means nothing (one instruction that way).
 __device__ __forceinline__ std::uint32_t max_abs2(std::uint32_t a, std::uint32_t b) {
   std::uint32_t r;
-  asm("max.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(a & 0x7FFF7FFFu), "r"(b & 0x7FFF7FFFu));
+  asm("max.xorsign.abs.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b));
   return r;
 }
 __device__ __forceinline__ std::uint32_t max_abs2(uint4 v) { return max_abs2(max_abs2(v.x, v.y), max_abs2(v.z, v.w)); }
-__device__ __forceinline__ float max_of_halves(std::uint32_t w) { return fmaxf(low(w), high(w)); }
+__device__ __forceinline__ float max_of_halves(std::uint32_t w) { return fmaxf(fabsf(low(w)), fabsf(high(w))); }
 
 __device__ __forceinline__ void unpack8(uint4 v, float (&x)[8]) {
   x[0] = low(v.x), x[1] = high(v.x), x[2] = low(v.y), x[3] = high(v.y);
@@ -68,7 +69,7 @@ __device__ __forceinline__ void unpack8_e4m3(uint2 v, float (&x)[8]) {
   }
 }
 
-/// Largest over the `width` neighbouring lanes (a power of two) of packed non-negative BF16 pairs.
+/// Largest magnitude over the `width` neighbouring lanes (a power of two) of packed BF16 pairs.
 template <int width>
 __device__ __forceinline__ float group_amax(std::uint32_t pair) {
 #pragma unroll

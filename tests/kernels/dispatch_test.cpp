@@ -69,15 +69,26 @@ TEST_CASE("every token lies on every rank of its experts exactly once", "[kernel
 
 TEST_CASE("a window holds its parts one after another, each aligned to 256 bytes", "[kernels][dispatch]") {
   const Window w = window_of(kSmall);
-  const std::int64_t rows = 6, ends[] = {w.x + rows * 16,           w.scales + rows * 3 * 4, w.experts + rows * 2 * 4,
-                                         w.weights + rows * 2 * 4,  w.source + rows * 4,     w.y + rows * 8 * 2,
+  const std::int64_t rows = 6, ends[] = {w.x + rows * 16, w.scales + rows * w.note_pitch, w.y + rows * 8 * 2,
                                          w.y_weights + rows * 2 * 4};
-  const std::int64_t starts[] = {w.scales, w.experts, w.weights, w.source, w.y, w.y_weights, w.bytes};
+  const std::int64_t starts[] = {w.scales, w.y, w.y_weights, w.bytes};
   CHECK(w.x >= static_cast<std::int64_t>(sizeof(ExchangeSync)));
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < 4; ++i) {
     CHECK(starts[i] >= ends[i]);
     CHECK(starts[i] % 256 == 0);
   }
+}
+
+TEST_CASE("a note holds scales, weights, experts and source in whole packets", "[kernels][dispatch]") {
+  const Window w = window_of(kSmall);
+  CHECK(w.weights == w.scales + 3 * 4);
+  CHECK(w.experts == w.weights + 2 * 4);
+  CHECK(w.source == w.experts + 2 * 4);
+  CHECK(w.note_bytes == 32);
+  CHECK(w.note_pitch == 128);
+  const Window v3 = window_of({.ranks = 8, .tokens = 1, .experts = 256, .top_k = 8, .row_bytes = 7168, .groups = 56});
+  CHECK(v3.note_bytes == 320);  // 224 + 32 + 32 + 4, in sectors of 32
+  CHECK(v3.note_pitch == 384);
 }
 
 TEST_CASE("shapes that the exchange cannot do are refused by name", "[kernels][dispatch][args]") {
