@@ -102,13 +102,30 @@ double load_repeat_spread(const std::string& path) {
   return apart.empty() ? 0 : apart[static_cast<std::size_t>(0.9 * static_cast<double>(apart.size() - 1))];
 }
 
+static std::vector<PairRow> measured_pairs(CsvTable& t) {
+  t.expect_columns({"m", "n", "k", "gemm_sms", "copy_sms", "cluster", "gemm_alone_us", "gemm_beside_us",
+                    "gemm_alone_tflops", "gemm_beside_tflops", "copy_alone_gbps", "copy_beside_gbps"});
+  std::vector<PairRow> rows;
+  for (Cells c; t.next(c);) {
+    PairRow r{Gemm{count_cell(t, c, "m"), count_cell(t, c, "n"), count_cell(t, c, "k"), Dtype::fp8_block}, "railcast"};
+    r.gemm_sms = count_cell(t, c, "gemm_sms"), r.copy_sms = count_cell(t, c, "copy_sms");
+    r.copy_cluster = count_cell(t, c, "cluster");
+    r.alone_us = positive_cell(t, c, "gemm_alone_us"), r.together_us = positive_cell(t, c, "gemm_beside_us");
+    r.copy_alone_gb_s = positive_cell(t, c, "copy_alone_gbps");
+    r.copy_together_gb_s = positive_cell(t, c, "copy_beside_gbps");
+    rows.push_back(r);
+  }
+  return rows;
+}
+
 std::vector<PairRow> load_pairs(const std::string& path) {
+  if (CsvTable own(path, {"device", "date"}); own.has("cluster")) return measured_pairs(own);
   CsvTable t(path, kFacts);
   t.expect_columns({"groups", "m", "n", "k", "gemm_sms", "copy_sms", "gemm_alone_us", "gemm_together_us",
                     "copy_alone_gb_per_s", "copy_together_gb_per_s"});
   std::vector<PairRow> rows;
   for (Cells c; t.next(c);) {
-    PairRow r;
+    PairRow r{{}, "DeepGEMM"};
     const GroupedGemm g{count_cell(t, c, "groups"), count_cell(t, c, "m"), count_cell(t, c, "n"), count_cell(t, c, "k"),
                         Dtype::fp8_block};
     r.gemm = g.groups == 1 ? Shape(Gemm{g.m, g.n, g.k, g.dtype}) : Shape(g);

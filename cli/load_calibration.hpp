@@ -42,10 +42,12 @@ double load_steady_ratio(const std::string& path);
 /// repeat.csv: one GEMM in two runs; the 90th percentile of |ln(first / second)|, 0 where the file does not exist.
 double load_repeat_spread(const std::string& path);
 
-/// gemm_beside_copy.csv: a GEMM and a copy that own disjoint SMs, alone and together (launched as 2-CTA clusters).
+/// gemm_beside_copy.csv: a GEMM and a copy that own disjoint SMs, alone and together (launched as 2-CTA clusters), as a
+/// calibration's table or, of our own kernels and with the copy's cluster size, as railcast-measure writes it.
 struct PairRow {
   Shape gemm;
-  std::int64_t gemm_sms = 0, copy_sms = 0;
+  std::string impl;
+  std::int64_t gemm_sms = 0, copy_sms = 0, copy_cluster = 2;
   double alone_us = 0, together_us = 0;                ///< of the GEMM
   double copy_alone_gb_s = 0, copy_together_gb_s = 0;  ///< read + write
 };

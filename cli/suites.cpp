@@ -53,14 +53,18 @@ std::vector<CalibrationRow> swept_rows(const Machine& m) {
   return rows;
 }
 
+const std::string kBeside = "kernels: GEMMs beside a copy, at SM counts that no fit row has";
+const std::string kBesideSeen = "kernels: GEMMs beside a copy, at SM counts of the fit";
+const std::string kBesideLone = "kernels: GEMMs beside a copy of lone CTAs";
+
 /// A GEMM beside a copy takes its time alone, forecast at an SM count that no fit row has, by what both draw of HBM and
-/// power: the model's contention (model/cost.hpp, kPowerPerHbm).
-Cases beside_copies(const Machine& m, const Fit& f, const HeldOut& held) {
+/// power: the model's contention (model/cost.hpp, kPowerPerHbm). It knows of no clusters.
+Cases beside_copies(const Machine& m, const Fit& f, const HeldOut& held, const std::string& path) {
   Cases cases;
-  for (const PairRow& p : load_pairs((fs::path(m.calibration) / "gemm_beside_copy.csv").string())) {
+  for (const PairRow& p : load_pairs(path)) {
     const bool unseen = std::ranges::any_of(held.rows(), [&](const CalibrationRow& r) { return r.sms == p.gemm_sms; });
-    const FittedFamily* const family = f.find(fit_family(p.gemm), "DeepGEMM", "sustained");
-    if (!unseen || family == nullptr) continue;
+    const FittedFamily* const family = f.find(fit_family(p.gemm), p.impl, "sustained");
+    if (family == nullptr) continue;
     const Estimated e = estimate(*family, m, {p.gemm, p.gemm_sms});
     Cost alone;
     alone.work = Time::seconds(e.us * 1e-6);
@@ -68,12 +72,16 @@ Cases beside_copies(const Machine& m, const Fit& f, const HeldOut& held) {
     const double copy = p.copy_alone_gb_s * 1e9 / memory_rate(m, m.sms).per_second();
     const double slower =
         std::max({1.0, alone.drawn(Draw::hbm) + copy, alone.drawn(Draw::power) + kPowerPerHbm * copy});
-    Case c{
-        "kernels: GEMMs beside a copy, at SM counts that no fit row has",
-        describe(p.gemm) + " on " + std::to_string(p.gemm_sms) + " SMs beside a copy on " + std::to_string(p.copy_sms),
-        "scenarios/machines/h100/calibration/gemm_beside_copy.csv", "us", "time"};
+    Case c{p.copy_cluster == 1 ? kBesideLone
+           : unseen            ? kBeside
+                               : kBesideSeen,
+           describe(p.gemm) + " of " + p.impl + " on " + std::to_string(p.gemm_sms) + " SMs beside a copy on " +
+               std::to_string(p.copy_sms) + (p.copy_cluster == 1 ? ", lone CTAs" : ""),
+           path, "us", "time"};
     c.forecast = e.us * slower, c.low = c.forecast * std::exp(-e.spread), c.high = c.forecast * std::exp(e.spread);
     c.truth = p.together_us;
+    c.fitted = !unseen && p.impl == "DeepGEMM";  // kPowerPerHbm rests on these pairs
+    if (p.copy_cluster == 1) c.note = "not modelled: lone CTAs take SMs that the GEMM's clusters need in pairs";
     cases.push_back(c);
   }
   return cases;
@@ -239,7 +247,8 @@ std::vector<Case> kernel_cases() {
   const Split by_sms = Split::by_sms(swept_rows(m), 0.5, m.sms);
   const Fit f = fit(by_sms.fit, m);
   append(all, compare_rows(f, m, by_sms.held_out.rows(), "kernels: GEMMs at SM counts that no fit row has"));
-  append(all, beside_copies(m, f, by_sms.held_out));
+  append(all, beside_copies(m, f, by_sms.held_out, (fs::path(m.calibration) / "gemm_beside_copy.csv").string()));
+  append(all, beside_copies(m, f, by_sms.held_out, validate_folder("measured/h100") + "/gemm_beside_copy.csv"));
   append(all, deepgemm_tables(m));
   for (Case& c : all) c.source = portable(c.source);
   return all;

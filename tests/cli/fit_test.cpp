@@ -169,3 +169,25 @@ TEST_CASE("without a calibration table a forecast is assumed and its interval wi
     CHECK(j.at("provenance").at("assumed") > whole.at("provenance").at("assumed"));
   }
 }
+
+TEST_CASE("whichever file of a calibration is missing, a forecast comes, no surer than before",
+          "[cli][sensitivity][slow]") {
+  const std::filesystem::path machines = std::string(RAILCAST_SOURCE_DIR) + "/scenarios/machines/";
+  const json whole = json::parse(command("run " + kV3 + " --json").out);
+  const auto width = [](const json& j) {
+    return j.at("interval").at("high_s").get<double>() - j.at("interval").at("low_s").get<double>();
+  };
+  for (const auto& file : std::filesystem::directory_iterator(machines / "h100/calibration")) {
+    const std::string name = file.path().filename().string();
+    INFO(name);
+    const Scratch folder;
+    for (const char* m : {"h100", "h800"})
+      std::filesystem::copy(machines / m, folder.path() + "/" + m, std::filesystem::copy_options::recursive);
+    std::filesystem::remove(folder.path() + "/h100/calibration/" + name);
+    const Result r = command("run " + kV3 + " --set machine=" + folder.path() + "/h800/machine.json --json");
+    REQUIRE(r.code == 0);
+    const json j = json::parse(r.out);
+    CHECK(width(j) >= 0.999 * width(whole));
+    CHECK(j.at("provenance").at("assumed").get<double>() >= whole.at("provenance").at("assumed").get<double>() - 1e-9);
+  }
+}
