@@ -175,7 +175,8 @@ TEST_CASE("whichever file of a calibration is missing, a forecast comes, no sure
   const std::filesystem::path machines = std::string(RAILCAST_SOURCE_DIR) + "/scenarios/machines/";
   const json whole = json::parse(command("run " + kV3 + " --json").out);
   const auto width = [](const json& j) {
-    return j.at("interval").at("high_s").get<double>() - j.at("interval").at("low_s").get<double>();
+    return (j.at("interval").at("high_s").get<double>() - j.at("interval").at("low_s").get<double>()) /
+           j.at("step_time_s").get<double>();
   };
   for (const auto& file : std::filesystem::directory_iterator(machines / "h100/calibration")) {
     const std::string name = file.path().filename().string();
@@ -187,7 +188,10 @@ TEST_CASE("whichever file of a calibration is missing, a forecast comes, no sure
     const Result r = command("run " + kV3 + " --set machine=" + folder.path() + "/h800/machine.json --json");
     REQUIRE(r.code == 0);
     const json j = json::parse(r.out);
-    CHECK(width(j) >= 0.999 * width(whole));
-    CHECK(j.at("provenance").at("assumed").get<double>() >= whole.at("provenance").at("assumed").get<double>() - 1e-9);
+    // Two dozen samples know the width of small kernels' part to a few percent.
+    CHECK(width(j) > 0.95 * width(whole));
+    CHECK(j.at("provenance").at("assumed").get<double>() > whole.at("provenance").at("assumed").get<double>() - 0.002);
+    for (const char* table : {"steady.csv", "repeat.csv", "copy.csv"})
+      if (name == table) CHECK_THAT(j.at("warnings").dump(), ContainsSubstring("no " + name));
   }
 }
