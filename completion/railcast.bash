@@ -1,7 +1,7 @@
 # Completion of railcast and ./railcast for bash:  . completion/railcast.bash
 _railcast() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-  local options='--help --set --json'
+  local options='--help --set --json --calibration'
   local keys='machine= machine.nic= machine.nvlink= fabric.wiring= fabric.transport= fabric.oversubscription= fabric.background=
     fabric.dead_nics= fabric.slow_nics= fabric.slow_gpus= fabric.cut_rails= nodes= plan.pp= plan.vp= plan.ep= plan.tp= plan.cp=
     plan.zero= plan.schedule= plan.micro_batch= plan.comm_sms= plan.precision= plan.split=
