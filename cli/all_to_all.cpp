@@ -6,6 +6,7 @@
 
 #include "cli/expected.hpp"
 #include "model/collective.hpp"
+#include "model/own_exchange.hpp"
 #include "model/stretch.hpp"
 #include "model/zero_copy.hpp"
 #include "reports/format.hpp"
@@ -19,8 +20,15 @@ constexpr double kGb = 1e9;
 ExchangeFigures figures_of(const AllToAllScenario& s, bool combine) {
   Dispatch d = s.shape;
   if (combine) d.dtype = Dtype::bf16;
-  const Machine m = as_slowest_sees(s.machine, d.ranks);
+  const Machine m = as_slowest_sees(s.machine, s.own ? s.gpus : d.ranks);
   ExchangeFigures f;
+  if (s.own) {
+    const OwnExchange e{d, combine, s.low_latency, s.router, s.gpus, s.comm_sms};
+    static_cast<ExchangeTime&>(f.time) = own_exchange(m, m.own_exchange, e);
+    const OwnBytes b = own_bytes(e);
+    f.logical_bytes = b.local + b.remote;
+    return f;
+  }
   if (s.low_latency) {
     const LowLatencyExchange e{d, combine, s.nvlink};
     f.time = low_latency_exchange(m, m.exchange, e);
@@ -49,8 +57,8 @@ Figures figures(const AllToAllScenario& s, const AllToAllForecast& f) {
     all[op + "_nic_bytes"] = e.time.nic_bytes, all[op + "_nvlink_bytes"] = e.time.nvlink_bytes;
     all[op + "_nic_busy"] = e.time.nic, all[op + "_nvlink_busy"] = e.time.nvlink;
     if (!s.low_latency) all[op + "_warps_busy"] = e.time.warps;
-    if (s.low_latency) all[op + "_send_s"] = e.time.send.seconds();
-    if (s.low_latency) all[op + "_receive_s"] = e.time.receive.seconds();
+    if (s.low_latency && !s.own) all[op + "_send_s"] = e.time.send.seconds();
+    if (s.low_latency && !s.own) all[op + "_receive_s"] = e.time.receive.seconds();
   }
   return all;
 }
@@ -59,13 +67,24 @@ Figures figures(const AllToAllScenario& s, const AllToAllForecast& f) {
 const char* bound(const AllToAllScenario& s, const LowLatencyTime& t) {
   constexpr double kFull = 0.9;
   if (t.total == Time()) return "nothing: no other GPU";
+  if (s.own)
+    return std::max(t.nvlink, t.warps) < 0.5 ? "latency" : t.nvlink > t.warps ? "NVLink" : "the SMs or their memory";
   if (s.low_latency) return std::max(t.nic, t.nvlink) < 0.5 ? "latency" : t.nic > t.nvlink ? "NIC" : "NVLink";
   if (t.nic >= kFull && t.nic >= t.nvlink) return "NIC";
   if (t.nvlink >= kFull) return "NVLink";
   return t.warps >= kFull ? "the warps of the SMs" : "waits in the pipeline";
 }
 
+std::string own_setting(const AllToAllScenario& s) {
+  return std::to_string(s.shape.ranks) + " ranks on " + std::to_string(s.gpus) +
+         (s.gpus > 1 ? " GPUs of " : " GPU of ") + s.machine.name + ", " + std::to_string(s.shape.tokens) +
+         " tokens a rank of " + std::to_string(s.shape.hidden) + ", top " + std::to_string(s.shape.top_k) + " of " +
+         std::to_string(s.shape.experts) + ", railcast's own kernels, " +
+         (s.low_latency ? "low latency" : std::to_string(s.comm_sms) + " SMs");
+}
+
 std::string setting(const AllToAllScenario& s) {
+  if (s.own) return own_setting(s);
   const std::int64_t node = std::min(s.machine.gpus_per_node, s.shape.ranks);
   std::string text = "EP" + std::to_string(s.shape.ranks) + " on " + s.machine.name + ", " + std::to_string(node) +
                      " GPUs a node, " + std::to_string(s.shape.tokens) + " tokens a GPU of " +
@@ -91,13 +110,17 @@ std::string text(const AllToAllScenario& s, const AllToAllForecast& f, bool colo
            rate(e, e.time.nic_bytes), rate(e, e.time.nvlink_bytes), percent_text(e.time.nic),
            percent_text(e.time.nvlink), bound(s, e.time)});
   }
-  if (!s.low_latency) t.row({"notify", duration_text(f.notify.seconds()), "", "", "", "", "", "before a dispatch"});
-  out += t.text() + "\n  logical: what DeepEP's tables count, " +
-         (s.low_latency                              ? "a message per selection"
-          : s.shape.ranks <= s.machine.gpus_per_node ? "a row per GPU that a token reaches, its own included"
-                                                     : "a row per node that a token reaches, its own included") +
+  if (!s.low_latency && !s.own)
+    t.row({"notify", duration_text(f.notify.seconds()), "", "", "", "", "", "before a dispatch"});
+  out += t.text() + "\n  logical: " +
+         (s.own ? "rows to all ranks, the own GPU's included"
+                : "what DeepEP's tables count, " +
+                      std::string(s.low_latency ? "a message per selection"
+                                  : s.shape.ranks <= s.machine.gpus_per_node
+                                      ? "a row per GPU that a token reaches, its own included"
+                                      : "a row per node that a token reaches, its own included")) +
          "; NIC and NVLink: out of a GPU, on the wire\n";
-  if (s.low_latency)
+  if (s.low_latency && !s.own)
     out += "  with the receive hook SMs are held for " + duration_text(all.at("dispatch_send_s")) + " to send and " +
            duration_text(all.at("dispatch_receive_s")) + " to receive a dispatch, " +
            duration_text(all.at("combine_send_s")) + " and " + duration_text(all.at("combine_receive_s")) +
@@ -115,7 +138,7 @@ AllToAllForecast forecast(const AllToAllScenario& s) {
   } catch (const std::invalid_argument& e) {
     throw refused(s.path, e.what(), "/workload/all_to_all");
   }
-  if (!s.low_latency && s.shape.ranks > 1) f.notify = notify_time(s.machine.exchange, s.shape.tokens);
+  if (!s.low_latency && !s.own && s.shape.ranks > 1) f.notify = notify_time(s.machine.exchange, s.shape.tokens);
   return f;
 }
 

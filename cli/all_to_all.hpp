@@ -15,6 +15,8 @@ struct AllToAllScenario {
   Dispatch shape;  ///< dtype: of the dispatch; a combine is BF16
   bool low_latency = false, nvlink = true;
   bool zero_copy = false;  ///< normal mode of DeepEP's second version
+  bool own = false;        ///< railcast's own kernels
+  std::int64_t gpus = 0;   ///< that the ranks are dealt to; with others than our own kernels one each
   GroupScore router = GroupScore::best;
   std::int64_t comm_sms = 0;                       ///< of normal mode
   ExchangeChunks dispatch_chunks, combine_chunks;  ///< of normal mode

@@ -18,7 +18,7 @@ struct Preset {
 
 std::vector<Preset> presets(const fs::path& scenarios) {
   std::vector<Preset> all;
-  for (const char* kind : {"train", "network", "serve"}) {
+  for (const char* kind : {"train", "network", "layer", "serve"}) {
     if (!fs::is_directory(scenarios / kind)) continue;
     for (const auto& entry : fs::directory_iterator(scenarios / kind)) {
       if (entry.path().extension() != ".json") continue;

@@ -14,6 +14,10 @@ void read_plan(JsonObject o, AllToAllScenario& s) {
   s.shape.ranks = o.integer("ep", 1, kMost);
   if (o.has("comm_sms")) s.comm_sms = o.integer("comm_sms", 2, s.machine.sms);
   const std::int64_t node = s.machine.gpus_per_node;
+  s.gpus = o.has("gpus") ? o.integer("gpus", 1, node) : s.shape.ranks;
+  if (s.shape.ranks % s.gpus != 0)
+    o.refuse("gpus",
+             std::to_string(s.shape.ranks) + " ranks (ep) cannot be dealt to " + std::to_string(s.gpus) + " GPUs");
   if (s.shape.ranks > node && s.shape.ranks % node != 0)
     o.refuse("ep", std::to_string(s.shape.ranks) + " ranks do not fill nodes of " + std::to_string(node) + " GPUs");
   o.finish();
@@ -49,6 +53,20 @@ void read_chunks(JsonObject& o, ExchangeChunks& c) {
   if (c.ib > c.ib_ring) o.refuse("ib_chunk", "a chunk is larger than its ring (ib_ring)");
 }
 
+/// Whose kernels: DeepEP's first version where nothing is said.
+void read_kernels(JsonObject& o, AllToAllScenario& s) {
+  const std::vector<std::string> known =
+      s.low_latency ? std::vector<std::string>{"v1", "railcast"} : std::vector<std::string>{"v1", "v2", "railcast"};
+  const std::string kernels = o.has("kernels") ? o.one_of("kernels", known) : "v1";
+  s.zero_copy = kernels == "v2", s.own = kernels == "railcast";
+  if (s.own && !s.machine.own_exchange.known())
+    o.refuse("kernels", s.machine.name + " has no constants of our exchange (calibration/railcast_exchange.json)");
+  if (s.own && s.gpus > s.machine.gpus_per_node)
+    o.refuse("kernels", "railcast's stay within a node of " + std::to_string(s.machine.gpus_per_node) + " GPUs");
+  if (!s.own && s.gpus != s.shape.ranks)
+    o.refuse("kernels", "several ranks share a GPU (plan.gpus) with railcast's own kernels only; say \"railcast\"");
+}
+
 void read_all_to_all(JsonObject o, AllToAllScenario& s) {
   s.low_latency = o.has("mode") && o.one_of("mode", {"normal", "low_latency"}) == "low_latency";
   s.shape.tokens = o.integer("tokens", 1, 1 << 24);
@@ -60,11 +78,11 @@ void read_all_to_all(JsonObject o, AllToAllScenario& s) {
   read_router(o, s);
   s.dispatch_chunks = default_chunks(s.shape.ranks, s.machine.gpus_per_node, false);
   s.combine_chunks = default_chunks(s.shape.ranks, s.machine.gpus_per_node, true);
+  read_kernels(o, s);
   if (s.low_latency) {
     if (o.has("nvlink")) s.nvlink = o.boolean("nvlink");
   } else {
-    s.zero_copy = o.has("kernels") && o.one_of("kernels", {"v1", "v2"}) == "v2";
-    if (!s.zero_copy) read_chunks(o, s.dispatch_chunks), read_chunks(o, s.combine_chunks);
+    if (!s.zero_copy && !s.own) read_chunks(o, s.dispatch_chunks), read_chunks(o, s.combine_chunks);
   }
   o.finish();
 }

@@ -10,6 +10,7 @@
 #include "cli/load_exchange_kernels.hpp"
 #include "cli/load_fabric.hpp"
 #include "cli/load_nccl.hpp"
+#include "cli/load_own_exchange.hpp"
 
 namespace railcast {
 namespace {
@@ -178,6 +179,7 @@ void use_calibration(Machine& m, const Machine& measured) {
   m.repeat_spread = load_repeat_spread((folder / "repeat.csv").string());
   m.steady_ratio = load_steady_ratio((folder / "steady.csv").string());
   m.exchange = load_exchange_kernels((folder / "deepep.json").string());
+  m.own_exchange = load_own_exchange((folder / "railcast_exchange.json").string());
   m.nccl = load_nccl((folder / "nccl.json").string());
   if (m.impl.empty()) m.impl = measured.impl;
 }

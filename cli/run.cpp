@@ -4,6 +4,7 @@
 #include "cli/exchange.hpp"
 #include "cli/forecast.hpp"
 #include "cli/load_scenario.hpp"
+#include "cli/moe_layer.hpp"
 #include "cli/sensitivity.hpp"
 #include "cli/verbs.hpp"
 #include "reports/chrome_trace.hpp"
@@ -36,6 +37,7 @@ void write_trace(const Scenario& s, const Forecast& f, const RunOptions& o) {
 int run(const RunOptions& o) {
   if (is_exchange(o.scenario, o.set)) return run_exchange(o);
   if (is_all_to_all(o.scenario, o.set)) return run_all_to_all(o);
+  if (is_moe_layer(o.scenario, o.set)) return run_moe_layer(o);
   check_trace_name(o.trace);
   const Scenario s = load_scenario(o.scenario, o.set);
   if (o.no_fold) progress("simulating " + std::to_string(s.gpus()) + " ranks, op by op");

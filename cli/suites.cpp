@@ -9,6 +9,7 @@
 #include "cli/load_calibration.hpp"
 #include "cli/load_exchange_kernels.hpp"
 #include "cli/load_machine.hpp"
+#include "cli/load_own_exchange.hpp"
 #include "cli/load_scenario.hpp"
 #include "cli/measured.hpp"
 #include "cli/result.hpp"
@@ -179,6 +180,18 @@ Cases exchanges() {
   return cases;
 }
 
+/// Rows of our own dispatch and combine; those that the constants were fitted to are marked.
+Cases own_exchanges(const Machine& m) {
+  Cases cases;
+  for (const OwnRow& r : load_own_rows(validate_folder("measured"))) {
+    Case c{"network: our own dispatch and combine", describe(r), r.where, "us", "time"};
+    c.forecast = c.low = c.high = 1e6 * own_exchange(m, m.own_exchange, r.exchange).total.seconds();
+    c.truth = r.us, c.fitted = !held_out(r);
+    cases.push_back(c);
+  }
+  return cases;
+}
+
 Cases nccl_held_out(const Machine& m) {
   const Split split =
       Split::by_shape(load_measured(validate_folder("published") + "/nccl_h100.csv", kH100).rows, kHeldOut);
@@ -250,12 +263,14 @@ std::vector<Case> kernel_cases() {
   append(all, beside_copies(m, f, by_sms.held_out, (fs::path(m.calibration) / "gemm_beside_copy.csv").string()));
   append(all, beside_copies(m, f, by_sms.held_out, validate_folder("measured/h100") + "/gemm_beside_copy.csv"));
   append(all, deepgemm_tables(m));
+  for (const std::string& path : scenario_files("layer")) append(all, expected("kernels: a MoE layer", path));
   for (Case& c : all) c.source = portable(c.source);
   return all;
 }
 
 std::vector<Case> network_cases() {
   Cases all = exchanges();
+  append(all, own_exchanges(h100()));
   append(all, nccl_held_out(h100()));
   for (const std::string& path : scenario_files("network")) append(all, expected("network: scenarios", path));
   for (Case& c : all) c.source = portable(c.source);

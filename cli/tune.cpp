@@ -130,8 +130,9 @@ Subject subject_of(const AllToAllScenario& s) {
   if (s.low_latency)
     throw BadInput(s.path, "/workload/all_to_all/mode",
                    "low-latency kernels use all SMs and no chunks: nothing to tune; use \"normal\"");
-  if (s.zero_copy)
-    throw BadInput(s.path, "/workload/all_to_all/kernels", "the second version has no chunks to tune; use \"v1\"");
+  if (s.zero_copy || s.own)
+    throw BadInput(s.path, "/workload/all_to_all/kernels",
+                   "the second version and railcast's own kernels have no chunks to tune; use \"v1\"");
   return {s.path, s.about.empty() ? s.path : s.about, s.machine, s.shape, s.router, s.comm_sms, std::nullopt};
 }
 

@@ -34,4 +34,19 @@ struct ExchangeKernels {
 /// Layout and notify together, before a normal dispatch of `tokens`.
 Time notify_time(const ExchangeKernels& k, std::int64_t tokens);
 
+/// What one of railcast's own four kernels costs (own_exchange.hpp; calibration folder's railcast_exchange.json).
+/// Fitted to our own rows (tests/validate/own_exchange_fit_test.cpp does it again).
+struct OwnKernel {
+  Time start;                                 ///< launch, the waits at both ends
+  Time peer;                                  ///< more of them where other GPUs take part
+  ByteRate local_sm, remote_sm;               ///< of one SM to the own memory, over NVLink; 0: never the bound
+  double nvlink_share = 0, memory_share = 0;  ///< of NVLink's peak; of a copy on as many SMs
+};
+
+struct OwnExchangeKernels {
+  OwnKernel dispatch, combine, low_latency_dispatch, low_latency_combine;
+  std::string source;  ///< file
+  bool known() const { return dispatch.memory_share > 0; }
+};
+
 }  // namespace railcast

@@ -45,7 +45,8 @@ struct Machine {
   Chip calibrated_on;                          ///< the chip they were measured on; sms 0: no tables
   std::map<std::int64_t, ByteRate> copy_rate;  ///< by SMs of that chip: read + write of a copy, measured; may be empty
 
-  ExchangeKernels exchange;  ///< of dispatch and combine; not known() without a table
+  ExchangeKernels exchange;         ///< DeepEP's dispatch and combine; not known() without a table
+  OwnExchangeKernels own_exchange;  ///< railcast's; not known() without a table
 
   Nccl nccl;  ///< known() where the calibration has them
   /// 90 % of repeats of a measured row were within a factor e^repeat_spread of each other; 0: not measured.

@@ -52,7 +52,7 @@ TEST_CASE("the JSON has the names that scripts rely on", "[cli]") {
 
 TEST_CASE("every preset does what it says it does", "[cli][presets][slow]") {
   int presets = 0;
-  for (const char* kind : {"train", "network"})
+  for (const char* kind : {"train", "network", "layer"})
     for (const auto& entry :
          std::filesystem::directory_iterator(RAILCAST_SOURCE_DIR "/scenarios/" + std::string(kind))) {
       const Result r = command("run " + entry.path().string());
