@@ -230,11 +230,12 @@ __device__ void consume(const GemmParams& p, const ScheduleOf<C>& schedule, cons
   weights.begin(p, w);
   int staged = 0;
   for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
-    const bool busy = w.column < p.n && w.k_count > 0;  // the second CTA of a pair may lie past the last column
+    // The second CTA of a pair may lie past the last column, a warpgroup past the last row
+    const bool busy = w.column < p.n && w.k_count > 0 && w.row + me.group * kBand < w.limit;
     float sum[C::kBands][C::kColumns / 2] = {};
     if (!busy) {
       skip<C>(w, in, at);
-    } else if (C::kBands > 1 && w.limit - w.row <= C::kGroups * kBand) {
+    } else if (C::kBands > 1 && w.row + (C::kGroups + me.group) * kBand >= w.limit) {
       accumulate<C, 1>(w, in, at, weights, sum);
     } else {
       accumulate<C, C::kBands>(w, in, at, weights, sum);

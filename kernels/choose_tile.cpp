@@ -33,7 +33,7 @@ Tile choose_tile(const GroupedGemmArgs& args, int sms) {
 
 Tile choose_tile(const MaskedGemmArgs& args, int sms) {
   const double rows = static_cast<double>(args.expected_m > 0 ? args.expected_m : args.m);
-  return chosen(TiledKernel::grouped, args.tile, {rows, args.groups, args.n, args.k}, sms);
+  return chosen(TiledKernel::masked, args.tile, {rows, args.groups, args.n, args.k}, sms);
 }
 
 Tile choose_tile(const WgradArgs& args, int sms) {

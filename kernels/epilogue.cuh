@@ -155,8 +155,48 @@ __device__ void add_fp32(const GemmParams& p, const Work& w, const Lane& me, int
   }
 }
 
-/// Split K: the CTAs of the cluster lay their sums in shared memory (the ring's, empty by now), and each adds up every
-/// split-th group of 8 columns in rank order, so that the result is the same in every run, and stores it. Neighbours
+/// A sum of 8 columns (neighbours swapped) to rows r and r + 8.
+template <class C>
+__device__ void store_added(const GemmParams& p, const Work& w, const Lane& me, int piece, const float4& total) {
+  constexpr int kEights = C::kColumns / 8;
+  const int row = w.row + (piece / kEights * C::kGroups + me.group) * kBand + me.row;
+  const int column = w.column + piece % kEights * 8 + me.lane % 4 * 2;
+  if (column >= p.n) return;
+  auto* d = static_cast<std::uint32_t*>(p.d);
+  const std::int64_t at = (static_cast<std::int64_t>(row) * p.n + column) / 2;
+  if (row < w.limit) d[at] = pack(total.y, total.x);
+  if (row + 8 < w.limit) d[at + 4 * static_cast<std::int64_t>(p.n)] = pack(total.w, total.z);
+}
+
+/// Rank by rank, what the CTAs of a cluster of p.split have at `mine`: this rank's share of the pieces. All parts of
+/// one (or a few) are on their way before the first is added: a load takes a fifth of a microsecond.
+template <class C, int kSplit = 2>
+__device__ void add_up_pieces(const GemmParams& p, const Work& w, const Lane& me, int rank, std::uint32_t mine) {
+  if constexpr (kSplit < 8) {
+    if (p.split > kSplit) return add_up_pieces<C, kSplit + 1>(p, w, me, rank, mine);
+  }
+  constexpr int kPieces = C::kBands * C::kColumns / 8,
+                kTogether = kSplit < 4 ? (C::kColumns <= 64 ? 8 : 4) / kSplit : 1;
+  const int end = (rank + 1) * kPieces / kSplit;
+  for (int u = rank * kPieces / kSplit; u < end; u += kTogether) {
+    float4 parts[kTogether][kSplit];
+#pragma unroll
+    for (int i = 0; i < kTogether * kSplit; ++i)
+      parts[i / kSplit][i % kSplit] =
+          load_from_cluster(mine + min(u + i / kSplit, end - 1) * C::kGroups * 128 * 16, i % kSplit);
+#pragma unroll
+    for (int i = 0; i < kTogether; ++i) {
+      float4 total = parts[i][0];
+#pragma unroll
+      for (int r = 1; r < kSplit; ++r)
+        total.x += parts[i][r].x, total.y += parts[i][r].y, total.z += parts[i][r].z, total.w += parts[i][r].w;
+      if (u + i < end) store_added<C>(p, w, me, u + i, total);
+    }
+  }
+}
+
+/// Split K: the CTAs of the cluster lay their sums in shared memory (the ring's, empty by now), and each adds up its
+/// share of the columns in rank order, so that the result is the same in every run, and stores it. Neighbours
 /// are laid down in the order 1, 0, 3, 2: the store wants them in consecutive registers, and in this order a sum sits
 /// in the other register bank than its product, so that no fused multiply-add of the promotion reads three registers of
 /// one.
@@ -174,20 +214,7 @@ __device__ void add_up_cluster(const GemmParams& p, const Work& w, std::uint32_t
                  : "memory");
   }
   cluster_sync();
-  auto* d = static_cast<std::uint32_t*>(p.d);
-  for (int u = rank; u < C::kBands * kEights; u += p.split) {
-    float4 total = load_from_cluster(mine + u * kConsumers * 16, 0);
-    for (int r = 1; r < p.split; ++r) {
-      const float4 x = load_from_cluster(mine + u * kConsumers * 16, r);
-      total.x += x.x, total.y += x.y, total.z += x.z, total.w += x.w;
-    }
-    const int row = w.row + (u / kEights * C::kGroups + me.group) * kBand + me.row;
-    const int column = w.column + u % kEights * 8 + me.lane % 4 * 2;
-    if (column >= p.n) continue;
-    const std::int64_t at = (static_cast<std::int64_t>(row) * p.n + column) / 2;
-    if (row < w.limit) d[at] = pack(total.y, total.x);
-    if (row + 8 < w.limit) d[at + 4 * static_cast<std::int64_t>(p.n)] = pack(total.w, total.z);
-  }
+  add_up_pieces<C>(p, w, me, rank, mine);
 }
 
 }  // namespace railcast::kernels

@@ -31,14 +31,14 @@ GemmParams describe_tensors(const Args& args, const Tile& tile, std::int64_t row
 
 std::int64_t column_tiles(std::int64_t n, const Tile& tile) { return ceil_div(ceil_div(n, tile.bn), tile.multicast); }
 
-void require_grouped_tile(const Tile& tile) {
-  if (tile.bm < 128 || tile.split > 1)
+/// Experts that follow one another begin on a multiple of 128 rows.
+void require_contiguous_tile(const Tile& tile) {
+  if ((tile.bm != 128 && tile.bm != 256) || tile.split > 1)
     throw KernelError(Fault::argument,
-                      "a grouped GEMM needs a tile of 128 or 256 rows without split, got " + describe(tile));
+                      "a contiguous GEMM needs a tile of 128 or 256 rows without split, got " + describe(tile));
 }
 
 }  // namespace
-
 void gemm(const GemmArgs& args, const Launch& launch) {
   const Device device = hopper_device();
   check(args, launch, device.sms);
@@ -55,7 +55,7 @@ void grouped_gemm_contiguous(const GroupedGemmArgs& args, const Launch& launch) 
   check(args, launch, device.sms);
   if (args.m == 0) return;
   const Tile tile = choose_tile(args, launch.sms > 0 ? launch.sms : device.sms);
-  require_grouped_tile(tile);
+  require_contiguous_tile(tile);
   GemmParams p = describe_tensors(args, tile, args.m, args.groups);
   p.a_scales = map_scales(args.a_scales, args.m, p.k_blocks, args.a_scale_stride, tile.bm);
   p.map = args.block_group, p.rows = args.rows;
@@ -68,7 +68,8 @@ void grouped_gemm_masked(const MaskedGemmArgs& args, const Launch& launch) {
   check(args, launch, device.sms);
   if (args.m == 0) return;
   const Tile tile = choose_tile(args, launch.sms > 0 ? launch.sms : device.sms);
-  require_grouped_tile(tile);
+  if (tile.split > 1)
+    throw KernelError(Fault::argument, "a masked GEMM needs a tile without split, got " + describe(tile));
   const std::int64_t row_tiles = args.groups * ceil_div(args.m, tile.bm);
   if (row_tiles > kRowTiles)
     throw KernelError(Fault::argument, "groups * ceil(m / " + std::to_string(tile.bm) + ") must be at most " +

@@ -25,14 +25,13 @@ struct TileConfig {
   static constexpr int kABytes = kRows * kStep, kBBytes = kColumns * kStep;
   static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
   static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
-  static constexpr int kList =
-      !kTokens && !kOnce && (kRows == 128 || kRows == 256) ? kRowTiles : 1;  // row tiles of grouped walks
-  static constexpr int kOther = 1024 + 256;                                  // alignment, barriers
+  static constexpr int kList = kTokens || kOnce ? 1 : kRowTiles;  // row tiles of grouped walks
+  static constexpr int kOther = 1024 + 256;                       // alignment, barriers
   // D leaves through shared memory of its own, where there is room
   static constexpr bool kStaged = !kOnce && kColumns % 64 == 0 && (!kTokens || kRows <= 128);
   static constexpr int kDBytes = kStaged ? kRows * kColumns * (kTokens ? 4 : 2) : 0;
   static constexpr int kFit = (kSharedLimit - kOther - kDBytes - kList * 4 - 64) / kStageBytes;
-  static constexpr int kStages = kFit < 8 ? kFit : 8;
+  static constexpr int kStages = kFit < 16 ? kFit : 16;
   static constexpr int kShared = kStages * kStageBytes + kDBytes + kOther;  // dynamic
   // Registers of a consumer's and of the other threads where the warpgroups share them out anew (65536 an SM)
   static constexpr int kConsumerRegisters = kGroups == 3 ? 160 : 232, kOtherRegisters = kGroups == 3 ? 32 : 40;

@@ -9,6 +9,8 @@ void launch_weights_128(const Tile& tile, const GemmParams& params, const Launch
     return launch_tile<TileConfig<128, 128, false>>(tile, params, launch, device, work);
   if (tile.bm == 128 && tile.bn == 64)
     return launch_tile<TileConfig<128, 64, false>>(tile, params, launch, device, work);
+  if (tile.bm == 128 && tile.bn == 160)
+    return launch_tile<TileConfig<128, 160, false>>(tile, params, launch, device, work);
   if (tile.bm == 64 && tile.bn == 128)
     return launch_tile<TileConfig<64, 128, false>>(tile, params, launch, device, work);
   if (tile.bm == 64 && tile.bn == 64) return launch_tile<TileConfig<64, 64, false>>(tile, params, launch, device, work);

@@ -19,8 +19,8 @@ struct GemmTile {
 std::string describe(const GemmTile& tile);
 GemmTile tile_named(const std::string& text);
 
-/// Which kernels are compiled for: dense; expert by expert (contiguous and masked); weight gradients.
-enum class TiledKernel : std::uint8_t { dense, grouped, wgrad };
+/// Which kernels are compiled for: dense; expert by expert, contiguous and masked; weight gradients.
+enum class TiledKernel : std::uint8_t { dense, grouped, masked, wgrad };
 std::vector<GemmTile> compiled_tiles(TiledKernel kernel);
 
 /// What the rule sees of a problem; of a Wgrad, `k` are the tokens of a group.

@@ -6,7 +6,7 @@
 using namespace railcast;
 
 TEST_CASE("every compiled tile comes back from its name, and other text is none", "[model][gemm_tile]") {
-  for (const TiledKernel kernel : {TiledKernel::dense, TiledKernel::grouped, TiledKernel::wgrad})
+  for (const TiledKernel kernel : {TiledKernel::dense, TiledKernel::grouped, TiledKernel::masked, TiledKernel::wgrad})
     for (const GemmTile& t : compiled_tiles(kernel)) CHECK(tile_named(describe(t)) == t);
   for (const char* text : {"-", "", "128", "128x64 split", "128x64 split 1", "128 x 64"})
     CHECK(tile_named(text).bm == 0);
