@@ -20,7 +20,7 @@ struct Launch {
 
 /// How a problem is cut. `choose_tile` picks it; a descriptor may name another for experiments (bm = 0: choose).
 struct Tile {
-  int bm = 0;         ///< rows of D per CTA: 64, 128 or 256
+  int bm = 0;         ///< rows of D per CTA: 64, 128, 192 or 256
   int bn = 0;         ///< columns of D per CTA
   int multicast = 1;  ///< 2: two CTAs side by side along n share the rows of A through TMA multicast
   int split = 1;      ///< CTAs of a cluster that share K and add up through distributed shared memory
