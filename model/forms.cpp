@@ -65,8 +65,7 @@ double row_tiles(const Problem& p, const Sizes& z, const GemmTile& t) {
   for (const std::int64_t rows : p.group_rows) sum += ceil_div(d(rows), t.bm);
   return p.group_rows.empty() ? z.groups * ceil_div(z.m, t.bm) : sum;
 }
-/// Clusters of a tile and how many run at once. A card has fewer than its SMs would hold where they are large: 32
-/// clusters of 4 and 16 of 8 took two waves on 132 SMs, 24 and 9 took one (validate/measured/h100/gemm.csv).
+/// Clusters of a tile and how many run at once.
 struct Cut {
   double clusters = 0, at_once = 1;
   double waves() const { return std::ceil(clusters / at_once); }
@@ -74,8 +73,8 @@ struct Cut {
 };
 Cut cut(const Problem& p, const Sizes& z, const GemmTile& t) {
   const int size = std::max(t.multicast, t.split);
-  const double fit = resident_clusters(size, static_cast<int>(p.sms)) - (size > 2 ? 1 : 0);
-  return {row_tiles(p, z, t) * ceil_div(ceil_div(z.n, t.bn), t.multicast), std::max(1.0, fit)};
+  return {row_tiles(p, z, t) * ceil_div(ceil_div(z.n, t.bn), t.multicast),
+          std::max(1.0, resident_clusters(size, static_cast<int>(p.sms)))};
 }
 
 bool large(const GemmTile& t) { return t.bm * t.bn >= 128 * 128 && t.split == 1; }

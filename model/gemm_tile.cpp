@@ -198,8 +198,11 @@ GemmTile choose_tile(const Shape& shape, int sms) {
         if constexpr (requires { x.groups, x.m, x.n, x.k; }) {
           // Contiguous experts are padded to 128 rows.
           const std::int64_t m = std::is_same_v<S, GroupedGemm> ? ceil_div(x.m, 128) * 128 : x.m;
-          return choose_tile(wgrad ? TiledKernel::wgrad : TiledKernel::grouped,
-                             {static_cast<double>(m), x.groups, x.n, x.k}, sms);
+          constexpr bool masked = std::is_same_v<S, GroupedGemmMasked>;
+          constexpr TiledKernel kernel = wgrad    ? TiledKernel::wgrad
+                                         : masked ? TiledKernel::masked
+                                                  : TiledKernel::grouped;
+          return choose_tile(kernel, {static_cast<double>(m), x.groups, x.n, x.k}, sms);
         } else if constexpr (requires { x.m, x.n, x.k; }) {
           return choose_tile(wgrad ? TiledKernel::wgrad : TiledKernel::dense, {static_cast<double>(x.m), 1, x.n, x.k},
                              sms);
