@@ -197,7 +197,6 @@ __device__ void store(const GemmParams& p, const Work& w, const Lane& me, const 
 /// One warp for each consumer warpgroup: stores what that has laid down.
 template <class C>
 __device__ void store_staged(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring, int group) {
-  const std::uint64_t policy = d_policy(p);
   bool again = false;
   for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
     const Work w = schedule.at(t);
@@ -207,9 +206,10 @@ __device__ void store_staged(const GemmParams& p, const ScheduleOf<C>& schedule,
       named_barrier_arrive(1 + group, 160);
     }
     again = true;
-    if (t >= schedule.count()) tma_stores_done();  // the rest of the first tile: after what was added of it before
+    if (C::kTokens && t >= schedule.count()) tma_stores_done();  // the rest of the first tile: after what was added of it before
     named_barrier_sync(4 + group, 160);
     if (elected()) {
+      const std::uint64_t policy = d_policy(p);
       for (int band = group; band < C::kRows / kBand && whole(p, w, band); band += C::kGroups)
         send_staged<C>(p, w, band, ring.d + band * C::kDBytes / (C::kRows / kBand), policy);
       tma_stores_commit();
