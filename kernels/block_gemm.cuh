@@ -206,7 +206,7 @@ __device__ void store_staged(const GemmParams& p, const ScheduleOf<C>& schedule,
       named_barrier_arrive(1 + group, 160);
     }
     again = true;
-    if (C::kTokens && t >= schedule.count()) tma_stores_done();  // the rest of the first tile: after what was added of it before
+    if (C::kTokens && t >= schedule.count()) tma_stores_done();  // its rest comes after its beginning
     named_barrier_sync(4 + group, 160);
     if (elected()) {
       const std::uint64_t policy = d_policy(p);
