@@ -65,7 +65,7 @@ Forecast forecast(const Scenario& s, bool fold) {
 
 void add_interval(Forecast& f) {
   constexpr std::size_t kLarge = 300'000;  // ops: fewer samples keep it to seconds
-  const Interval i = step_interval(f.step, f.trace.makespan, f.step.graph.ops.size() > kLarge ? 8 : 24);
+  const Interval i = step_interval(f.step, f.trace.makespan, f.step.graph.ops.size() > kLarge ? 8 : 32);
   f.metrics.step_low_s = i.low, f.metrics.step_high_s = i.high;
 }
 

@@ -38,8 +38,8 @@ struct Messages {
 constexpr std::size_t kCollectives = 4;
 
 /// Rows and columns of the tiles that railcast's kernels are compiled for.
-constexpr std::array<std::array<int, 2>, 8> kOwnTiles{
-    {{256, 128}, {192, 128}, {128, 192}, {128, 128}, {128, 64}, {64, 128}, {64, 64}, {64, 32}}};
+constexpr std::array<std::array<int, 2>, 9> kOwnTiles{
+    {{256, 128}, {192, 128}, {128, 192}, {128, 160}, {128, 128}, {128, 64}, {64, 128}, {64, 64}, {64, 32}}};
 
 Messages messages(const Shape& s) {
   return std::visit(

@@ -26,9 +26,10 @@ Time makespan(const TrainStep& step, const Retiming& r);
 struct Interval {
   double low = 0, high = 0;
 };
-/// Latin hypercube of `samples` deviates per stem, hashed from `seed`; the interval is that of a normal ln(time) with
-/// the samples' mean and deviation around the forecast.
-Interval step_interval(const TrainStep& step, Time forecast, int samples = 24, std::uint64_t seed = 1);
+/// Latin hypercube of `samples` deviates per stem, hashed from `seed`, and where there are more samples than stems made
+/// orthogonal, so that the stems' variances add; the interval is that of a normal ln(time) with the samples' mean and
+/// deviation around the forecast.
+Interval step_interval(const TrainStep& step, Time forecast, int samples = 32, std::uint64_t seed = 1);
 
 /// d ln(makespan) / d ln(rate of all `bases` together) by a central difference of `by`, around `at`. Over the single
 /// bases they sum to -1, as a machine twice as fast in everything halves the step.

@@ -188,8 +188,8 @@ TEST_CASE("whichever file of a calibration is missing, a forecast comes, no sure
     const Result r = command("run " + kV3 + " --set machine=" + folder.path() + "/h800/machine.json --json");
     REQUIRE(r.code == 0);
     const json j = json::parse(r.out);
-    // Two dozen samples know the width of small kernels' part to a few percent.
-    CHECK(width(j) > 0.95 * width(whole));
+    // Kernels that a roofline says are short hide behind others: the width may follow by less than a percent.
+    CHECK(width(j) > 0.99 * width(whole));
     CHECK(j.at("provenance").at("assumed").get<double>() > whole.at("provenance").at("assumed").get<double>() - 0.002);
     for (const char* table : {"steady.csv", "repeat.csv", "copy.csv"})
       if (name == table) CHECK_THAT(j.at("warnings").dump(), ContainsSubstring("no " + name));

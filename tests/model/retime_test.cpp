@@ -68,3 +68,14 @@ TEST_CASE("an interval holds the forecast, is the same twice and grows with the 
     for (Share& x : s.shares) x.spread = 0;
   CHECK(step_interval(wider, small().trace.makespan).high == Approx(t).epsilon(1e-9));
 }
+
+TEST_CASE("samples of different kernels share nothing by chance, so their variances add", "[model][retime]") {
+  const std::vector<Retiming> all = sampled(32);
+  for (std::size_t a = 0; a < all[0].z.size(); ++a)
+    for (std::size_t b = 0; b <= a; ++b) {
+      double product = 0, sum = 0;
+      for (const Retiming& r : all) product += r.z[a] * r.z[b], sum += r.z[a];
+      CHECK(product / 32 == Approx(a == b ? 1 : 0).margin(1e-9));
+      CHECK(sum == Approx(0).margin(1e-9));
+    }
+}
