@@ -77,12 +77,6 @@ __device__ inline void tma_multicast(std::uint32_t to, const CUtensorMap* map, i
       : "memory");
 }
 
-/// A box of shared memory to a tensor; what lies outside the tensor is dropped.
-__device__ inline void tma_store(const CUtensorMap* map, int x, int y, std::uint32_t from) {
-  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map), "r"(x),
-               "r"(y), "r"(from)
-               : "memory");
-}
 __device__ inline void tma_stores_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
 /// Waits until this thread's committed stores have read all of their shared memory.
 __device__ inline void tma_stores_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }

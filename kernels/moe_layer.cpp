@@ -150,12 +150,11 @@ void MoeLayer::project(int rank, const E4m3* a, const float* scales, const E4m3*
                           {.stream = stream});
 }
 
-void MoeLayer::forward_of(int rank, cudaStream_t stream) {
+void MoeLayer::rows_by_expert(int rank, cudaStream_t stream) {
   const Launch on{.stream = stream};
   const Window w = window_of(there_shape_);
   const Peers& peers = dispatch_.peers;
   Kept& k = kept_[static_cast<std::size_t>(rank)];
-  const std::int64_t groups = shape.hidden / 128;
   permute_map({.tokens = received(),
                .experts = shape.experts_each(),
                .top_k = shape.gating.top_k,
@@ -180,13 +179,21 @@ void MoeLayer::forward_of(int rank, cudaStream_t stream) {
            .choice_of = k.choice_of.get(),
            .end = k.offsets.get() + shape.experts_each(),
            .used = received_.get() + rank,
-           .groups = groups,
+           .groups = shape.hidden / 128,
            .scales = in_window<float>(peers, rank, w.scales),
            .token_stride = w.note_pitch / 4,
            .group_stride = 1,
            .scales_out = k.a_scales.get(),
            .scale_stride = shape.rows},
           on);
+}
+
+void MoeLayer::forward_of(int rank, cudaStream_t stream) {
+  const Launch on{.stream = stream};
+  const Window w = window_of(there_shape_);
+  const Peers& peers = dispatch_.peers;
+  Kept& k = kept_[static_cast<std::size_t>(rank)];
+  rows_by_expert(rank, stream);
   project(rank, k.a.get(), k.a_scales.get(), weights.w1.get(), weights.s1.get(), 2 * shape.inner, shape.hidden,
           s_.gate_up.get(), stream);
   quantize({.rows = shape.rows,

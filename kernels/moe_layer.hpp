@@ -61,6 +61,7 @@ class MoeLayer {
     DeviceArray<float> h_scales, h_t_scales, d_y_scales, d_y_t_scales, d_gate_up_scales, d_gate_up_t_scales, a_t_scales;
     DeviceArray<int> map;
   };
+  void rows_by_expert(int rank, cudaStream_t stream);  ///< what came, permuted
   void forward_of(int rank, cudaStream_t stream);
   void backward_of(int rank, cudaStream_t stream);
   void expert_gradients(int rank, cudaStream_t stream);

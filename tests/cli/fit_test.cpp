@@ -149,11 +149,13 @@ TEST_CASE("a run prints its interval, and --sensitivity what the step rests on",
   CHECK(s.at("bases").size() == 8);
 }
 
+/// Of the interval, over the step.
+double width(const json& j) {
+  return (j.at("interval").at("high_s").get<double>() - j.at("interval").at("low_s").get<double>()) /
+         j.at("step_time_s").get<double>();
+}
+
 TEST_CASE("without a calibration table a forecast is assumed and its interval wider", "[cli][sensitivity][slow]") {
-  const auto width = [](const json& j) {
-    return (j.at("interval").at("high_s").get<double>() - j.at("interval").at("low_s").get<double>()) /
-           j.at("step_time_s").get<double>();
-  };
   const json whole = json::parse(command("run " + kV3 + " --json").out);
   const std::string machines = std::string(RAILCAST_SOURCE_DIR) + "/scenarios/machines/";
   for (const char* stem :
@@ -174,10 +176,6 @@ TEST_CASE("whichever file of a calibration is missing, a forecast comes, no sure
           "[cli][sensitivity][slow]") {
   const std::filesystem::path machines = std::string(RAILCAST_SOURCE_DIR) + "/scenarios/machines/";
   const json whole = json::parse(command("run " + kV3 + " --json").out);
-  const auto width = [](const json& j) {
-    return (j.at("interval").at("high_s").get<double>() - j.at("interval").at("low_s").get<double>()) /
-           j.at("step_time_s").get<double>();
-  };
   for (const auto& file : std::filesystem::directory_iterator(machines / "h100/calibration")) {
     const std::string name = file.path().filename().string();
     INFO(name);
