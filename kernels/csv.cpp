@@ -1,6 +1,7 @@
 #include "kernels/csv.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -28,12 +29,20 @@ std::vector<std::string> cells(const MeasuredRow& row) {
   return texts;
 }
 
-/// An interrupted run leaves half a row behind.
-bool ends_inside_a_line(const std::filesystem::path& path) {
+constexpr std::uintmax_t kLargestFile = 16 << 20;  // what `railcast fit` reads
+
+/// An interrupted run leaves half a line behind: cuts it off.
+void end_with_a_line(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in || in.tellg() <= 0) return false;
-  in.seekg(-1, std::ios::end);
-  return in.get() != '\n';
+  if (!in || in.tellg() <= 0) return;
+  std::streamoff end = in.tellg();
+  for (; end > 0; --end) {
+    in.seekg(end - 1);
+    if (in.get() == '\n') break;
+  }
+  in.close();
+  if (static_cast<std::uintmax_t>(end) < std::filesystem::file_size(path))
+    std::filesystem::resize_file(path, static_cast<std::uintmax_t>(end));
 }
 
 }  // namespace
@@ -48,28 +57,38 @@ std::vector<std::string> split_csv(const std::string& line) {
 
 MeasuredFile::MeasuredFile(std::filesystem::path path, std::vector<std::string> comments)
     : path_(std::move(path)), comments_(std::move(comments)) {
+  std::error_code none;
+  if (const std::uintmax_t bytes = std::filesystem::file_size(path_, none); !none && bytes > kLargestFile)
+    throw std::runtime_error(path_.string() + ": " + std::to_string(bytes) +
+                             " bytes are no measured table; move the file away");
   std::ifstream in(path_);
-  for (std::string line; std::getline(in, line);) {
+  for (std::string line; std::getline(in, line) && !in.eof();) {  // the last line ends with a newline, or is cut off
     if (line.empty() || line[0] == '#') continue;
     const std::vector<std::string> parts = split_csv(line);
     if (header_.empty()) {
       header_ = parts;
       continue;
     }
-    if (parts.size() != header_.size()) continue;  // cut off by an interrupted run: measure it again
-    std::map<std::string, std::string> row;
+    if (parts.size() != header_.size()) continue;  // damaged: measure it again
+    Row row;
     for (std::size_t i = 0; i < parts.size(); ++i) row[header_[i]] = parts[i];
     rows_.push_back(std::move(row));
   }
 }
 
-bool MeasuredFile::has(const Fields& key) const {
-  return std::any_of(rows_.begin(), rows_.end(), [&](const auto& row) {
+const MeasuredFile::Row* MeasuredFile::find(const Fields& key) const {
+  const auto row = std::find_if(rows_.begin(), rows_.end(), [&](const Row& r) {
     return std::all_of(key.begin(), key.end(), [&](const auto& field) {
-      const auto found = row.find(field.first);
-      return found != row.end() && found->second == field.second;
+      const auto found = r.find(field.first);
+      return found != r.end() && found->second == field.second;
     });
   });
+  return row == rows_.end() ? nullptr : &*row;
+}
+
+double MeasuredFile::number(const Fields& key, const std::string& column) const {
+  const Row* row = find(key);
+  return row != nullptr && row->count(column) > 0 ? std::strtod(row->at(column).c_str(), nullptr) : 0;
 }
 
 void MeasuredFile::append(const MeasuredRow& row) {
@@ -78,9 +97,8 @@ void MeasuredFile::append(const MeasuredRow& row) {
     throw std::runtime_error(path_.string() + ": its header is '" + join(header_) + "', the new row has '" +
                              join(names) + "'; move the file away and measure again");
   if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path());
-  const bool cut = ends_inside_a_line(path_);
+  end_with_a_line(path_);
   std::ofstream out(path_, std::ios::app);
-  if (cut) out << '\n';
   if (header_.empty()) {
     for (const std::string& comment : comments_) out << "# " << comment << '\n';
     out << join(names) << '\n';
@@ -90,9 +108,19 @@ void MeasuredFile::append(const MeasuredRow& row) {
   out << join(texts) << std::endl;
   if (!out)
     throw std::runtime_error(path_.string() + ": cannot be written; is the folder writable and the disk not full?");
-  std::map<std::string, std::string> seen;
+  Row seen;
   for (std::size_t i = 0; i < names.size(); ++i) seen[names[i]] = texts[i];
   rows_.push_back(std::move(seen));
+}
+
+void require_writable(const std::filesystem::path& folder) {
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  const std::filesystem::path probe = folder / ".railcast-measure";
+  const bool written = !failed && static_cast<bool>(std::ofstream(probe) << ' ');
+  if (written) std::filesystem::remove(probe, failed);
+  if (!written)
+    throw std::runtime_error(folder.string() + ": no file can be written there; --out names another folder");
 }
 
 }  // namespace railcast::kernels

@@ -19,20 +19,29 @@ struct MeasuredRow {
 
 class MeasuredFile {
  public:
-  /// Reads the rows that are there. A file whose header differs from the first row's columns is an error when
-  /// appending.
+  /// Reads the rows that are there; one that an interrupted run left unfinished is none. A file whose header differs
+  /// from the first row's columns is an error when appending.
   MeasuredFile(std::filesystem::path path, std::vector<std::string> comments);
-  bool has(const Fields& key) const;
-  /// Writes comments and header first if the file is new; the row is flushed before this returns.
+  bool has(const Fields& key) const { return find(key) != nullptr; }
+  /// The number in a column of the first row with this key; 0 where there is none.
+  double number(const Fields& key, const std::string& column) const;
+  /// Writes comments and header first if the file is new; the row is flushed before this returns. An unfinished row is
+  /// cut off.
   void append(const MeasuredRow& row);
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  using Row = std::map<std::string, std::string>;
+  const Row* find(const Fields& key) const;
+
   std::filesystem::path path_;
   std::vector<std::string> comments_;
   std::vector<std::string> header_;
-  std::vector<std::map<std::string, std::string>> rows_;
+  std::vector<Row> rows_;
 };
+
+/// Makes the folder; throws where no file can be written in it.
+void require_writable(const std::filesystem::path& folder);
 
 /// "a,b,c" -> {"a", "b", "c"}; values contain no commas.
 std::vector<std::string> split_csv(const std::string& line);

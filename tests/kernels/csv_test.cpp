@@ -35,13 +35,45 @@ TEST_CASE("a measured file has comments, one header and its rows", "[kernels][cs
 TEST_CASE("a run started again finds its rows, and measures a cut-off one again", "[kernels][csv]") {
   const auto path = fresh("resume.csv");
   MeasuredFile(path, {"first"}).append(row("64", "9.5"));
-  std::ofstream(path, std::ios::app) << "128,rail";
+  std::ofstream(path, std::ios::app) << "128,railcast,1";  // cut off inside its last number
   MeasuredFile again(path, {"second"});
   CHECK(again.has({{"m", "64"}, {"impl", "railcast"}}));
   CHECK_FALSE(again.has({{"m", "128"}, {"impl", "railcast"}}));
   CHECK_FALSE(again.has({{"m", "64"}, {"impl", "cublaslt_block"}}));
   again.append(row("128", "10.1"));
-  CHECK(text(path).find("128,rail\n128,railcast,10.1\n") != std::string::npos);
+  CHECK(text(path) == "# first\nm,impl,p50_us\n64,railcast,9.5\n128,railcast,10.1\n");
+}
+
+TEST_CASE("a file cut off in its header or comments begins anew", "[kernels][csv]") {
+  for (const char* left : {"# dev", "# first\nm,im"}) {
+    const auto path = fresh("header.csv");
+    std::ofstream(path) << left;
+    MeasuredFile(path, {"second"}).append(row("64", "9.5"));
+    CHECK(text(path).find("# second\nm,impl,p50_us\n64,railcast,9.5\n") != std::string::npos);
+    CHECK(text(path).find("m,im\n") == std::string::npos);
+  }
+}
+
+TEST_CASE("a row's number is found by its key", "[kernels][csv]") {
+  MeasuredFile file(fresh("number.csv"), {});
+  file.append(row("64", "9.5"));
+  CHECK(file.number({{"m", "64"}}, "p50_us") == 9.5);
+  CHECK(file.number({{"m", "65"}}, "p50_us") == 0);
+  CHECK(file.number({{"m", "64"}}, "p99_us") == 0);
+}
+
+TEST_CASE("a folder that takes no file, and a table of 10 GB, are refused before anything is measured",
+          "[kernels][csv]") {
+  const auto path = fresh("huge.csv");
+  std::ofstream(path) << "m,impl,p50_us\n";
+  CHECK_THROWS_WITH(require_writable(path),
+                    path.string() + ": no file can be written there; --out names another folder");
+  require_writable(path.parent_path() / "new");
+  CHECK(std::filesystem::is_empty(path.parent_path() / "new"));
+  std::filesystem::resize_file(path, std::uintmax_t{10} << 30);  // sparse
+  CHECK_THROWS_WITH(MeasuredFile(path, {}),
+                    path.string() + ": 10737418240 bytes are no measured table; move the file away");
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("rows of other columns are refused", "[kernels][csv]") {
