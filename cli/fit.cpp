@@ -90,13 +90,13 @@ int fit(const FitOptions& o) {
   if (!o.report.empty() && !o.report.ends_with(".html")) throw BadInput(o.report, "", "a report is a .html file");
   const Machine m = measured_machine(o.device, measured.device);
   const Split split = Split::by_shape(measured.rows, o.held_out);
+  make_folder(o.calibration);  // before the seconds that a fit takes
   Fit f = fit(split.fit, m);
   if (f.families.empty())
     throw BadInput(o.measured, "", "no family of shapes has " + std::to_string(kFewestRows) + " rows to fit to");
   f.device = measured.device;
   f.source = std::to_string(split.fit.rows().size()) + " of " + std::to_string(measured.rows.size()) + " rows of " +
              fs::path(o.measured).lexically_normal().filename().string();
-  fs::create_directories(o.calibration);
   write_file((fs::path(o.calibration) / "fit.json").string(), [&](std::ostream& out) { out << fit_json(f); });
   std::cout << measured.device << ": " << f.source << " fitted, cross-validated errors\n\n"
             << fits_table(f) << "\n"

@@ -66,4 +66,10 @@ void write_file(const std::string& path, const std::function<void(std::ostream&)
   }
 }
 
+void make_folder(const std::string& path) {
+  std::error_code failed;
+  fs::create_directories(path, failed);
+  if (failed) throw BadInput(path, "", "the folder cannot be made: " + failed.message());
+}
+
 }  // namespace railcast

@@ -11,4 +11,7 @@ namespace railcast {
 /// Throws BadInput naming the path where it cannot be written, and leaves nothing behind.
 void write_file(const std::string& path, const std::function<void(std::ostream&)>& write);
 
+/// With those above it. Throws BadInput naming the path where it cannot be made.
+void make_folder(const std::string& path);
+
 }  // namespace railcast

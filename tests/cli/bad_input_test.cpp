@@ -149,6 +149,7 @@ TEST_CASE("an output that cannot be written leaves nothing behind", "[cli][bad]"
   refused("run " + kV3 + " --json /nonexistent/folder/out.json", {"/nonexistent/folder/out.json"});
   refused("run " + kV3 + " --trace /nonexistent/folder/step.pftrace", {"/nonexistent/folder/step.pftrace"});
   refused("run " + kV3 + " --trace step.txt", {"step.txt", ".pftrace"});
+  refused("fit validate/published/nccl_h100.csv --device h100 -o /proc/here", {"/proc/here", "cannot be made"});
   CHECK_FALSE(std::filesystem::exists("/nonexistent"));
 }
 
