@@ -3,6 +3,7 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "kernels/csv.hpp"
 #include "kernels/nvml.hpp"
+#include "kernels/options.hpp"
 #include "kernels/reference.hpp"
 
 namespace railcast::kernels {
@@ -26,6 +28,8 @@ class Workload {
   /// Poisons the outputs of set 0, runs it, and compares with the reference. An element left unwritten, or written
   /// where nothing should be, is an infinite error. Runs before any timing.
   virtual Difference check(cudaStream_t stream) = 0;
+  /// What set 0 holds after a run, where two runs must agree bit for bit; else nothing.
+  virtual std::vector<std::uint8_t> output() const { return {}; }
 };
 
 /// One row to be.
@@ -50,15 +54,6 @@ struct Timing {
   double p10_us = 0, p50_us = 0, p90_us = 0;
   int samples = 0;
   Gpu gpu;  ///< clocks, power, temperature and throttling while it ran
-};
-
-struct Options {
-  std::string suite = "all", filter, shapes_file, out, json, commit = "unknown", device_name = "h100";
-  std::vector<std::string> methods = {"cool", "sustained"};
-  std::vector<std::string> impls;  ///< empty: all
-  bool dry = false;                ///< measure and print, write no CSV
-  int cases = 0;                   ///< > 0: this many random cases of each kernel instead of timing
-  std::uint64_t seed = 1;          ///< of the first of them; case i of seed s is case 0 of seed s + i
 };
 
 /// One printed row, kept for ratios and --json.
@@ -98,11 +93,11 @@ class Bench {
   /// already. A case that fails its check writes nothing and makes the program's exit code 1.
   void measure(const Case& c);
 
-  /// The shapes of one stem: those of --shapes FILE (lines "stem,int,int,...") or the given ones.
+  /// The shapes of one stem: those of --shapes FILE or the given ones.
   std::vector<std::vector<std::int64_t>> shapes(const std::string& stem,
                                                 const std::vector<std::vector<std::int64_t>>& usual) const;
 
-  /// Checks options().cases random problems; those that fail are printed with their seed.
+  /// Checks options().cases random problems, each twice; those that fail are printed with their seed.
   void random_cases(const std::string& kernel, const std::function<RandomCase(Random&)>& make);
   void fail(const std::string& what);  ///< prints it; the program's exit code becomes 1
 
@@ -111,21 +106,33 @@ class Bench {
   Timing cool(const Run& run);
   /// A graph of back-to-back launches over `sets` rotating buffer sets; 60 ms warm-up, at least 80 ms timed.
   Timing sustained(const Run& run, int sets);
-  bool wanted(const std::string& stem, const Fields& key);  ///< passes the filter and is not in the CSV yet
+  /// Passes the filter and is not in the CSV yet; on a terminal its name shows while it is measured.
+  bool wanted(const std::string& stem, const Fields& key);
+  /// Prints and appends, unless filtered out or there already.
   void write(const std::string& stem, const MeasuredRow& row);
 
   int failures() const { return failures_; }
   const std::vector<Result>& results() const { return results_; }  ///< rows timed so far
-  void write_json() const;
+  /// Writes --json and says what came of the run. Throws where nothing was asked for.
+  void finish() const;
 
  private:
   MeasuredFile& file(const std::string& stem);
+  bool passes(const std::string& stem, const Fields& key);
+  std::optional<Difference> checked(const Case& c, Workload& work);
+  std::string complaint(RandomCase& c, Difference& worst);
   void report(const Result& result);
+  Fields key_of(const Result& result) const;
   double peer_ratio(const Result& result, const std::string& impl, const std::string& dtype = "") const;
+  double of_ceiling(const Result& result, double tflops, double gbps);
+  void print_rates(const Result& result, double tflops, double gbps);
   void print_asked(const Result& result) const;
+  void progress(const std::string& what) const;
 
   Options options_;
   int sms_ = 0, failures_ = 0;
+  int written_ = 0, there_ = 0, filtered_ = 0, absent_ = 0;  ///< rows; cases that have no workload here
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::string gpu_name_;
   std::vector<std::string> comments_;
   cudaStream_t stream_ = nullptr;
@@ -148,6 +155,7 @@ const std::vector<Suite>& suites();
 
 /// {{"m", "1"}, ...} from names and values.
 Fields fields(const std::vector<std::string>& names, const std::vector<std::int64_t>& values);
+std::string four_digits(double x);           ///< "0.5435"
 std::string one_line(const Fields& fields);  ///< "m=1 n=2"
 /// Sets needed so that `bytes` each exceed L2 several times over (220 MB), at most 64.
 int rotating_sets(double bytes);

@@ -1,6 +1,5 @@
 // gemm_beside_copy.csv: a GEMM on some SMs while a copy kernel owns the others, both rates alone and together.
 #include <chrono>
-#include <cstdio>
 #include <thread>
 
 #include "kernels/bench.hpp"
@@ -11,12 +10,6 @@
 
 namespace railcast::kernels {
 namespace {
-
-std::string text(double x) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.4g", x);
-  return buffer;
-}
 
 struct Sides {
   double gemm_us = 0, copy_gbps = 0;  // copy: bytes read and written
@@ -111,12 +104,12 @@ void gemm_beside_copy_suite(Bench& bench) {
         const Sides both = beside.run(gemm_sms, copy_sms, cluster);
         const double flops = 2.0 * static_cast<double>(shape[0] * shape[1]) * static_cast<double>(shape[2]);
         bench.write("gemm_beside_copy", {key,
-                                         {{"gemm_alone_us", text(gemm_alone.gemm_us)},
-                                          {"gemm_beside_us", text(both.gemm_us)},
-                                          {"gemm_alone_tflops", text(flops / gemm_alone.gemm_us / 1e6)},
-                                          {"gemm_beside_tflops", text(flops / both.gemm_us / 1e6)},
-                                          {"copy_alone_gbps", text(copy_alone.copy_gbps)},
-                                          {"copy_beside_gbps", text(both.copy_gbps)}}});
+                                         {{"gemm_alone_us", four_digits(gemm_alone.gemm_us)},
+                                          {"gemm_beside_us", four_digits(both.gemm_us)},
+                                          {"gemm_alone_tflops", four_digits(flops / gemm_alone.gemm_us / 1e6)},
+                                          {"gemm_beside_tflops", four_digits(flops / both.gemm_us / 1e6)},
+                                          {"copy_alone_gbps", four_digits(copy_alone.copy_gbps)},
+                                          {"copy_beside_gbps", four_digits(both.copy_gbps)}}});
       }
   }
 }

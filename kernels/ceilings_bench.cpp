@@ -2,7 +2,6 @@
 // accumulation.csv.
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 
 #include "kernels/bench.hpp"
 #include "kernels/ceilings.hpp"
@@ -14,21 +13,15 @@
 namespace railcast::kernels {
 namespace {
 
-std::string text(double x) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.4g", x);
-  return buffer;
-}
-
 void write_ceiling(Bench& bench, const std::string& name, const char* unit, double value, const Timing& t) {
   bench.write("ceilings", {{{"name", name}, {"unit", unit}},
-                           {{"value", text(value)},
-                            {"p10_us", text(t.p10_us)},
-                            {"p50_us", text(t.p50_us)},
-                            {"p90_us", text(t.p90_us)},
+                           {{"value", four_digits(value)},
+                            {"p10_us", four_digits(t.p10_us)},
+                            {"p50_us", four_digits(t.p50_us)},
+                            {"p90_us", four_digits(t.p90_us)},
                             {"samples", std::to_string(t.samples)},
-                            {"sm_clock_mhz", text(t.gpu.sm_clock_mhz)},
-                            {"power_w", text(t.gpu.power_w)},
+                            {"sm_clock_mhz", four_digits(t.gpu.sm_clock_mhz)},
+                            {"power_w", four_digits(t.gpu.power_w)},
                             {"throttled", t.gpu.throttled ? "1" : "0"}}});
 }
 
@@ -124,9 +117,9 @@ void accumulation_suite(Bench& bench) {
           emulated.push_back(double{dot_limited(&ha[i * size], &hb[j * size], k, promote ? 128 : 0)});
         }
       bench.write("accumulation", {key,
-                                   {{"error_gpu", text(difference(gpu, exact).relative)},
-                                    {"error_emulated", text(difference(emulated, exact).relative)},
-                                    {"emulated_against_gpu", text(difference(emulated, gpu).relative)}}});
+                                   {{"error_gpu", four_digits(difference(gpu, exact).relative)},
+                                    {"error_emulated", four_digits(difference(emulated, exact).relative)},
+                                    {"emulated_against_gpu", four_digits(difference(emulated, gpu).relative)}}});
     }
   }
 }

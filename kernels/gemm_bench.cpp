@@ -13,12 +13,7 @@
 namespace railcast::kernels {
 namespace {
 
-struct Set {
-  DeviceArray<std::uint8_t> a, b, d;
-  DeviceArray<float> a_scales, b_scales;
-};
-
-class GemmWorkload : public Workload {
+class GemmWorkload : public GemmSets {
  public:
   GemmWorkload(std::int64_t m, std::int64_t n, std::int64_t k, int sms, Tile tile, int sets) : sms_(sms) {
     args_.m = m, args_.n = n, args_.k = k, args_.tile = tile;
@@ -41,10 +36,10 @@ class GemmWorkload : public Workload {
   }
 
  private:
-  Set make_set(std::uint32_t seed) const {
+  GemmSet make_set(std::uint32_t seed) const {
     const auto count = [](std::int64_t x) { return static_cast<std::size_t>(x); };
     const std::int64_t k_blocks = (args_.k + 127) / 128;
-    Set s;
+    GemmSet s;
     s.a = DeviceArray<std::uint8_t>(count(args_.m * args_.k)),
     s.b = DeviceArray<std::uint8_t>(count(args_.n * args_.k));
     s.d = DeviceArray<std::uint8_t>(count(2 * args_.m * args_.n));
@@ -56,7 +51,7 @@ class GemmWorkload : public Workload {
     return s;
   }
   GemmArgs with(int set) const {
-    const Set& s = sets_[static_cast<std::size_t>(set)];
+    const GemmSet& s = sets_[static_cast<std::size_t>(set)];
     GemmArgs args = args_;
     args.a = s.a.get(), args.b = s.b.get(), args.d = s.d.get();
     args.a_scales = s.a_scales.get(), args.b_scales = s.b_scales.get();
@@ -65,8 +60,10 @@ class GemmWorkload : public Workload {
 
   GemmArgs args_;
   int sms_;
-  std::vector<Set> sets_;
 };
+
+/// Sums that are never promoted: 3.4e-3 at K = 16384 was measured of this peer.
+constexpr double kFastSumTolerance = 5e-3;
 
 Case gemm_case(const std::vector<std::int64_t>& shape, const std::string& impl) {
   const std::int64_t m = shape.at(0), n = shape.at(1), k = shape.at(2);
@@ -78,6 +75,7 @@ Case gemm_case(const std::vector<std::int64_t>& shape, const std::string& impl) 
   c.flops = 2 * d(m) * d(n) * d(k);
   c.bytes = element * (d(m * k) + d(n * k)) + 2 * d(m * n);
   c.set_bytes = c.bytes;
+  if (impl == "cublaslt_fp8") c.tolerance = kFastSumTolerance;
   c.notes = {{"tile", "-"}};
   c.make = [=](int sets) { return cublaslt_gemm(impl, m, n, k, sets); };
   return c;
@@ -119,9 +117,12 @@ void gemm_cases(Bench& bench) {
   bench.random_cases("gemm", [](Random& random) {
     const std::int64_t m = some_rows(random, 900), n = some_sixteens(random, 1100), k = some_sixteens(random, 2300);
     const int sms = some_sms(random);
-    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})), kBf16CaseTolerance,
-                      std::make_unique<GemmWorkload>(m, n, k, sms, Tile{}, 1)};
+    auto work = std::make_unique<GemmWorkload>(m, n, k, sms, Tile{}, 1);
+    const std::string spoilt = work->spoil(random);
+    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})) + spoilt, kBf16CaseTolerance,
+                      std::move(work)};
   });
+  gemm_check_cases(bench);
 }
 
 void gemm_sms_suite(Bench& bench) {

@@ -1,6 +1,7 @@
 // Random problems of the GEMM family: what its benches draw from.
 #pragma once
 #include "kernels/bench.hpp"
+#include "kernels/device_array.hpp"
 
 namespace railcast::kernels {
 
@@ -24,5 +25,26 @@ inline std::int64_t some_sixteens(Random& random, std::int64_t most) {
 inline int some_sms(Random& random) {
   return between(random, 0, 1) == 0 ? 0 : static_cast<int>(between(random, 2, 132));
 }
+
+/// In one case of eight: a NaN among the codes and an infinite scale. Says what it did.
+std::string spoil_some(Random& random, DeviceArray<std::uint8_t>& codes, DeviceArray<float>& scales);
+
+/// Operands and D (BF16) of a GEMM, dense or by group.
+struct GemmSet {
+  DeviceArray<std::uint8_t> a, b, d;
+  DeviceArray<float> a_scales, b_scales;
+};
+/// What the workloads of these GEMMs share.
+class GemmSets : public Workload {
+ public:
+  std::vector<std::uint8_t> output() const override { return sets_[0].d.host(); }
+  std::string spoil(Random& random) { return spoil_some(random, sets_[0].a, sets_[0].a_scales); }
+
+ protected:
+  std::vector<GemmSet> sets_;
+};
+
+/// The GPU's FP64 reference (gemm_check.hpp) against the CPU's (reference.hpp) on small problems.
+void gemm_check_cases(Bench& bench);
 
 }  // namespace railcast::kernels

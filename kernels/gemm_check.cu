@@ -33,21 +33,29 @@ __device__ double value(std::uint8_t code) {
   return static_cast<double>(static_cast<float>(x));
 }
 
+__device__ double value(std::uint16_t bits) { return static_cast<double>(__uint_as_float(std::uint32_t{bits} << 16)); }
+
+/// Four products from element `at` on. Four is 4 bytes of E4M3 or 8 of BF16.
+template <typename Four>
+__device__ double dot4(const std::uint8_t* a, const std::uint8_t* b, std::int64_t at) {
+  const Four x = reinterpret_cast<const Four*>(a)[at / 4], y = reinterpret_cast<const Four*>(b)[at / 4];
+  return value(x.x) * value(y.x) + value(x.y) * value(y.y) + value(x.z) * value(y.z) + value(x.w) * value(y.w);
+}
+
 /// This lane's part of the dot product of row `row` of A and row `column` of the group's B.
 __device__ double partial_dot(const GemmCheck& p, std::int64_t row, std::int64_t column, int group, int lane) {
   const std::int64_t k_blocks = (p.k + 127) / 128, b_blocks = (p.n + 127) / 128;
   const bool masked = p.valid_rows != nullptr;
   const float* a_scales = p.a_scales + (masked ? group * k_blocks * p.a_stride + row % p.group_rows : row);
-  const std::uint8_t* a = p.a + row * p.k;
-  const std::uint8_t* b = p.b + (group * p.n + column) * p.k;
+  const std::int64_t width = p.bf16 ? 2 : 1;
+  const std::uint8_t* a = p.a + width * row * p.k;
+  const std::uint8_t* b = p.b + width * (group * p.n + column) * p.k;
   double sum = 0;
   for (std::int64_t k = p.k_begin + lane * 4; k < (p.k_end < 0 ? p.k : p.k_end); k += 128) {
     const std::int64_t block = k / 128;
     const float b_scale = p.b_stride > 0 ? p.b_scales[block * p.b_stride + column]
                                          : p.b_scales[(group * b_blocks + column / 128) * k_blocks + block];
-    const uchar4 x = *reinterpret_cast<const uchar4*>(a + k), y = *reinterpret_cast<const uchar4*>(b + k);
-    const double dot =
-        value(x.x) * value(y.x) + value(x.y) * value(y.y) + value(x.z) * value(y.z) + value(x.w) * value(y.w);
+    const double dot = p.bf16 ? dot4<ushort4>(a, b, k) : dot4<uchar4>(a, b, k);
     sum += dot * static_cast<double>(a_scales[block * p.a_stride]) * static_cast<double>(b_scale);
   }
   return sum;
@@ -76,6 +84,10 @@ __global__ void compare(GemmCheck p, int cell, Totals* totals) {
     const std::int64_t at = (p.group * p.rows + row) * p.n + column;
     const double got = p.fp32 ? static_cast<double>(static_cast<const float*>(p.d)[at]) - start_value(at)
                               : static_cast<double>(__bfloat162float(static_cast<const __nv_bfloat16*>(p.d)[at]));
+    if (!isfinite(sum)) {  // NaN or an infinity, and so must D be
+      if (isfinite(got)) atomicAdd(&totals->error, INFINITY);
+      continue;
+    }
     const double error = fabs(got - sum);
     atomicAdd(&totals->error, error * error), atomicAdd(&totals->norm, sum * sum);
     atomic_max(&totals->worst, isnan(error) ? INFINITY : error), atomic_max(&totals->top, fabs(sum));

@@ -24,6 +24,7 @@ struct GemmCheck {
   std::int64_t k_begin = 0, k_end = -1;  ///< wgrad of one group; -1: k
   std::int64_t group = 0;                ///< wgrad: which of the gradients in d
   const void* d = nullptr;
+  bool bf16 = false;  ///< A and B are BF16 instead of E4M3
   bool fp32 = false;  ///< D is FP32 and held accumulate_start(i) before
 };
 
@@ -32,8 +33,9 @@ void fill_start(float* d, std::size_t count, cudaStream_t stream);
 /// Fills D with NaN (all bits set).
 void poison(void* d, std::size_t bytes, cudaStream_t stream);
 
-/// Compares every element where there are at most 4 M of them, else one at a hashed place in each 16x16 cell; looks at
-/// every element for being written where it should and only there.
+/// Where the reference is NaN or an infinity D must be either (which one depends on the order of the sums); elsewhere
+/// it compares every element where there are at most 4 M of them, else one at a hashed place in each 16x16 cell. Looks
+/// at every element for being written where it should and only there.
 Difference check_gemm(const GemmCheck& problem, cudaStream_t stream);
 
 }  // namespace railcast::kernels

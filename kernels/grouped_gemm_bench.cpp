@@ -22,17 +22,12 @@ std::vector<int> rows_of_groups(std::int64_t groups, std::int64_t m, bool uneven
   return rows;
 }
 
-struct Set {
-  DeviceArray<std::uint8_t> a, b, d;
-  DeviceArray<float> a_scales, b_scales;
-};
-
 /// `rows` rows of A and D, `scale_tables` scale tables of A.
-Set make_set(std::int64_t rows, std::int64_t scale_rows, std::int64_t groups, std::int64_t n, std::int64_t k,
-             std::uint32_t seed) {
+GemmSet make_set(std::int64_t rows, std::int64_t scale_rows, std::int64_t groups, std::int64_t n, std::int64_t k,
+                 std::uint32_t seed) {
   const auto count = [](std::int64_t x) { return static_cast<std::size_t>(x); };
   const std::int64_t k_blocks = (k + 127) / 128;
-  Set s;
+  GemmSet s;
   s.a = DeviceArray<std::uint8_t>(count(rows * k)), s.b = DeviceArray<std::uint8_t>(count(groups * n * k));
   s.d = DeviceArray<std::uint8_t>(count(2 * rows * n));
   s.a_scales = DeviceArray<float>(count(k_blocks * scale_rows));
@@ -43,7 +38,7 @@ Set make_set(std::int64_t rows, std::int64_t scale_rows, std::int64_t groups, st
   return s;
 }
 
-class ContiguousWorkload : public Workload {
+class ContiguousWorkload : public GemmSets {
  public:
   /// used: rows in use as the GPU is told; -1: it is told nothing.
   ContiguousWorkload(std::int64_t groups, const std::vector<int>& block_group, int used, std::int64_t n, std::int64_t k,
@@ -58,7 +53,7 @@ class ContiguousWorkload : public Workload {
   }
   void run(int set, cudaStream_t stream) override { grouped_gemm_contiguous(with(set), {stream, sms_, true}); }
   Difference check(cudaStream_t stream) override {
-    const Set& s = sets_[0];
+    const GemmSet& s = sets_[0];
     GemmCheck c;
     c.rows = args_.m, c.n = args_.n, c.k = args_.k, c.a = s.a.get(), c.b = s.b.get(), c.d = s.d.get();
     c.a_scales = s.a_scales.get(), c.a_stride = args_.a_scale_stride, c.b_scales = s.b_scales.get();
@@ -70,7 +65,7 @@ class ContiguousWorkload : public Workload {
 
  private:
   GroupedGemmArgs with(int set) const {
-    const Set& s = sets_[static_cast<std::size_t>(set)];
+    const GemmSet& s = sets_[static_cast<std::size_t>(set)];
     GroupedGemmArgs args = args_;
     args.a = s.a.get(), args.b = s.b.get(), args.d = s.d.get();
     args.a_scales = s.a_scales.get(), args.b_scales = s.b_scales.get();
@@ -79,10 +74,9 @@ class ContiguousWorkload : public Workload {
   GroupedGemmArgs args_;
   int sms_, used_;
   DeviceArray<int> block_group_, device_used_;
-  std::vector<Set> sets_;
 };
 
-class MaskedWorkload : public Workload {
+class MaskedWorkload : public GemmSets {
  public:
   /// m: what is expected; the buffer holds the largest of `rows`, rounded up.
   MaskedWorkload(std::int64_t groups, std::int64_t m, const std::vector<int>& rows, std::int64_t n, std::int64_t k,
@@ -98,7 +92,7 @@ class MaskedWorkload : public Workload {
   }
   void run(int set, cudaStream_t stream) override { grouped_gemm_masked(with(set), {stream, 0, true}); }
   Difference check(cudaStream_t stream) override {
-    const Set& s = sets_[0];
+    const GemmSet& s = sets_[0];
     GemmCheck c;
     c.rows = args_.groups * args_.m, c.n = args_.n, c.k = args_.k, c.a = s.a.get(), c.b = s.b.get(), c.d = s.d.get();
     c.a_scales = s.a_scales.get(), c.a_stride = args_.a_scale_stride, c.b_scales = s.b_scales.get();
@@ -110,7 +104,7 @@ class MaskedWorkload : public Workload {
 
  private:
   MaskedGemmArgs with(int set) const {
-    const Set& s = sets_[static_cast<std::size_t>(set)];
+    const GemmSet& s = sets_[static_cast<std::size_t>(set)];
     MaskedGemmArgs args = args_;
     args.a = s.a.get(), args.b = s.b.get(), args.d = s.d.get();
     args.a_scales = s.a_scales.get(), args.b_scales = s.b_scales.get();
@@ -118,7 +112,6 @@ class MaskedWorkload : public Workload {
   }
   MaskedGemmArgs args_;
   DeviceArray<int> valid_rows_;
-  std::vector<Set> sets_;
 };
 
 std::vector<int> blocks_of(const std::vector<int>& rows) {
@@ -193,9 +186,10 @@ void grouped_gemm_contiguous_cases(Bench& bench) {
     const auto used = between(random, 0, 1) == 0 ? -1 : static_cast<int>(128 * between(random, 0, m / 128));
     const std::int64_t n = some_sixteens(random, 900), k = some_sixteens(random, 1500);
     const int sms = some_sms(random);
-    return RandomCase{one_line(fields({"groups", "m", "used", "n", "k", "sms"}, {groups, m, used, n, k, sms})),
-                      kBf16CaseTolerance,
-                      std::make_unique<ContiguousWorkload>(groups, blocks, used, n, k, sms, Tile{}, 1)};
+    auto work = std::make_unique<ContiguousWorkload>(groups, blocks, used, n, k, sms, Tile{}, 1);
+    const std::string spoilt = work->spoil(random);
+    return RandomCase{one_line(fields({"groups", "m", "used", "n", "k", "sms"}, {groups, m, used, n, k, sms})) + spoilt,
+                      kBf16CaseTolerance, std::move(work)};
   });
 }
 
@@ -223,9 +217,10 @@ void grouped_gemm_masked_cases(Bench& bench) {
     const auto groups = static_cast<std::int64_t>(rows.size()), expected = between(random, 1, 300);
     const std::int64_t n = some_sixteens(random, 900), k = some_sixteens(random, 1500);
     const int round_to = between(random, 0, 1) == 0 ? 128 : 4;
-    return RandomCase{one_line(fields({"groups", "expected_m", "n", "k"}, {groups, expected, n, k})),
-                      kBf16CaseTolerance,
-                      std::make_unique<MaskedWorkload>(groups, expected, rows, n, k, Tile{}, 1, round_to)};
+    auto work = std::make_unique<MaskedWorkload>(groups, expected, rows, n, k, Tile{}, 1, round_to);
+    const std::string spoilt = work->spoil(random);
+    return RandomCase{one_line(fields({"groups", "expected_m", "n", "k"}, {groups, expected, n, k})) + spoilt,
+                      kBf16CaseTolerance, std::move(work)};
   });
 }
 

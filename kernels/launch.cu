@@ -46,7 +46,8 @@ void throw_unless(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   const bool driver = status == cudaErrorInsufficientDriver || status == cudaErrorNoDevice;
   throw KernelError(driver ? Fault::driver : Fault::launch,
-                    std::string(what) + ": " + cudaGetErrorName(status) + ": " + cudaGetErrorString(status));
+                    std::string(what) + ": " + cudaGetErrorName(status) + ": " + cudaGetErrorString(status) +
+                        (driver ? "; a Hopper GPU and a driver for CUDA 13 are needed" : ""));
 }
 
 void throw_no_such_tile(const Tile& tile) {

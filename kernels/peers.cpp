@@ -77,6 +77,7 @@ class CublasLt : public Workload {
  private:
   Set make_set(std::uint32_t seed) const;
   bool prepare();
+  DeviceArray<float> unpadded(const DeviceArray<float>& scales) const;
   void point_scales(const Set& s) {
     if (kind_ == Kind::bf16) return;
     const void *first = s.b_scales.get(), *second = s.a_scales.get();
@@ -151,35 +152,41 @@ bool CublasLt::prepare() {
   return status == CUBLAS_STATUS_SUCCESS && count > 0;
 }
 
+/// `count` floats: the first of `scale`, or ones.
+DeviceArray<float> constant(std::int64_t count, const DeviceArray<float>* scale) {
+  const float value = scale == nullptr ? 1.0F : scale->host().at(0);
+  return DeviceArray<float>(std::vector<float>(static_cast<std::size_t>(count), value));
+}
+
+/// The reference reads ceil(k/128) block scales per row of blocks, cuBLASLt wants them padded to 4.
+DeviceArray<float> CublasLt::unpadded(const DeviceArray<float>& scales) const {
+  const std::size_t pitch = static_cast<std::size_t>(k_blocks()) * 4, rows = static_cast<std::size_t>((n_ + 127) / 128);
+  DeviceArray<float> copy(rows * static_cast<std::size_t>(k_blocks()));
+  throw_unless(cudaMemcpy2D(copy.get(), pitch, scales.get(), static_cast<std::size_t>(padded_k_blocks()) * 4, pitch,
+                            rows, cudaMemcpyDeviceToDevice),
+               "copying scales");
+  return copy;
+}
+
 Difference CublasLt::check(cudaStream_t stream) {
   const Set& s = sets_[0];
-  if (kind_ == Kind::bf16 || kind_ == Kind::tensor) {  // not railcast's definition: timed as a yardstick only
-    run(0, stream);
-    throw_unless(cudaStreamSynchronize(stream), "running the peer");
-    return {0, 0};
-  }
   GemmCheck c;
-  c.rows = m_, c.n = n_, c.k = k_;
-  c.a = s.a.get(), c.b = s.b.get(), c.d = s.d.get();
+  c.rows = m_, c.n = n_, c.k = k_, c.a = s.a.get(), c.b = s.b.get(), c.d = s.d.get();
   c.a_scales = s.a_scales.get(), c.b_scales = s.b_scales.get(), c.a_stride = stride(m_);
-  c.fp32 = kind_ == Kind::tokens;
+  c.bf16 = kind_ == Kind::bf16, c.fp32 = kind_ == Kind::tokens;
   c.b_stride = c.fp32 ? stride(n_) : 0;
-  if (c.fp32) {
+  DeviceArray<float> a_scales, b_scales;  // as the reference wants them
+  if (kind_ == Kind::bf16 || kind_ == Kind::tensor) {
+    a_scales = constant(k_blocks() * stride(m_), c.bf16 ? nullptr : &s.a_scales);
+    b_scales = constant((n_ + 127) / 128 * k_blocks(), c.bf16 ? nullptr : &s.b_scales);
+    c.a_scales = a_scales.get(), c.b_scales = b_scales.get();
+  } else if (kind_ == Kind::block) {
+    b_scales = unpadded(s.b_scales), c.b_scales = b_scales.get();
+  }
+  if (c.fp32)
     fill_start(reinterpret_cast<float*>(s.d.get()), s.d.size() / 4, stream);
-  } else {
+  else
     poison(s.d.get(), s.d.size(), stream);
-  }
-  // The reference reads ceil(k/128) block scales per row of blocks, cuBLASLt wants them padded to 4: hand it a copy.
-  DeviceArray<float> unpadded;
-  if (!c.fp32) {
-    const std::size_t pitch = static_cast<std::size_t>(k_blocks()) * 4,
-                      rows = static_cast<std::size_t>((n_ + 127) / 128);
-    unpadded = DeviceArray<float>(rows * static_cast<std::size_t>(k_blocks()));
-    throw_unless(cudaMemcpy2D(unpadded.get(), pitch, s.b_scales.get(), static_cast<std::size_t>(padded_k_blocks()) * 4,
-                              pitch, rows, cudaMemcpyDeviceToDevice),
-                 "copying scales");
-    c.b_scales = unpadded.get();
-  }
   run(0, stream);
   return check_gemm(c, stream);
 }

@@ -48,6 +48,12 @@ class WgradWorkload : public Workload {
     }
     return worst;
   }
+  std::vector<std::uint8_t> output() const override {
+    const std::vector<float> d = sets_[0].d.host();
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(d.data());
+    return {bytes, bytes + sizeof(float) * d.size()};
+  }
+  std::string spoil(Random& random) { return spoil_some(random, sets_[0].a, sets_[0].a_scales); }
 
  private:
   Set make_set(std::uint32_t seed) const {
@@ -148,8 +154,10 @@ void wgrad_cases(Bench& bench) {
   bench.random_cases("wgrad", [](Random& random) {
     const std::int64_t m = some_rows(random, 700), n = some_sixteens(random, 900), k = some_sixteens(random, 3000);
     const std::int64_t sms = between(random, 2, 40);
-    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})), kFp32CaseTolerance,
-                      std::make_unique<WgradWorkload>(m, n, k, std::vector<int>{}, Tile{}, 1, static_cast<int>(sms))};
+    auto work = std::make_unique<WgradWorkload>(m, n, k, std::vector<int>{}, Tile{}, 1, static_cast<int>(sms));
+    const std::string spoilt = work->spoil(random);
+    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})) + spoilt, kFp32CaseTolerance,
+                      std::move(work)};
   });
 }
 
@@ -162,8 +170,10 @@ void wgrad_grouped_cases(Bench& bench) {
     const auto groups = static_cast<std::int64_t>(offsets.size()) - 1;
     const std::int64_t m = some_rows(random, 400), n = some_sixteens(random, 500), k = offsets.back();
     const std::int64_t sms = between(random, 2, 40);
-    return RandomCase{one_line(fields({"groups", "m", "n", "k", "sms"}, {groups, m, n, k, sms})), kFp32CaseTolerance,
-                      std::make_unique<WgradWorkload>(m, n, k, offsets, Tile{}, 1, static_cast<int>(sms))};
+    auto work = std::make_unique<WgradWorkload>(m, n, k, offsets, Tile{}, 1, static_cast<int>(sms));
+    const std::string spoilt = work->spoil(random);
+    return RandomCase{one_line(fields({"groups", "m", "n", "k", "sms"}, {groups, m, n, k, sms})) + spoilt,
+                      kFp32CaseTolerance, std::move(work)};
   });
 }
 
