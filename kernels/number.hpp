@@ -36,7 +36,7 @@ RAILCAST_BOTH float float_of(std::uint32_t b) {
 }
 RAILCAST_BOTH float float_from_bf16(Bf16 b) { return float_of(static_cast<std::uint32_t>(b) << 16); }
 
-/// value = code * scale; code = e4m3(value * inverse).
+/// value = code * scale; code = e4m3(value * inverse). An infinite amax makes the scale infinite and the inverse zero.
 struct GroupScale {
   float scale, inverse;
 };
@@ -44,7 +44,8 @@ RAILCAST_BOTH GroupScale group_scale(float amax, ScaleFormat format) {
   const float a = amax > kSmallestAmax ? amax : kSmallestAmax;
   if (format == ScaleFormat::fp32) return {a / kE4m3Max, kE4m3Max / a};
   const std::uint32_t up = (bits_of(a / kE4m3Max) + 0x7FFFFFU) & 0x7F800000U;
-  return {float_of(up), float_of((254U << 23) - up)};
+  constexpr std::uint32_t one_squared = 254U << 23;  // exponents add up to this
+  return {float_of(up), float_of(one_squared - (up < one_squared ? up : one_squared))};
 }
 
 /// Round to nearest even; NaN stays NaN.

@@ -9,7 +9,7 @@ namespace railcast::kernels {
 struct QuantizeStats {
   std::uint32_t amax_bits = 0;  ///< float bits of the largest magnitude seen
   std::uint32_t unused = 0;
-  unsigned long long at_max = 0;   ///< codes at +-448, each group's own largest element included
+  unsigned long long at_max = 0;   ///< codes at +-448, each group's own largest element included, and NaN
   unsigned long long flushed = 0;  ///< non-zero inputs whose code is zero
 };
 
@@ -17,6 +17,8 @@ struct QuantizeStats {
 /// q [rows, cols] with scales [cols/128, scale_stride], element (g, r) belongs to x[r, 128g .. 128g+127].
 /// q_t [cols, rows] (optional, rows a multiple of 128) with scales_t [rows/128, cols], groups of 128 rows: what wgrad
 /// reads. Both are rounded from x itself, never one from the other.
+/// A NaN does not count for its group's scale and stays NaN; an infinity makes the scale infinite, its own code NaN and
+/// the group's finite codes zero.
 struct QuantizeArgs {
   std::int64_t rows = 0, cols = 0;
   const Bf16* x = nullptr;

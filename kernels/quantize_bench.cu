@@ -4,7 +4,8 @@
 namespace railcast::kernels::layer {
 namespace {
 
-/// Normal values with some exact zeros, tiny and huge ones, and a silent group.
+/// Normal values with some exact zeros, tiny and huge ones, and a silent group; in one case of four a NaN and an
+/// infinity too.
 std::vector<Bf16> awkward(Random& random, std::size_t count) {
   std::vector<Bf16> x = normal_bf16(random, count);
   for (std::size_t i = 0; i < count; i += static_cast<std::size_t>(between(random, 1, 400))) {
@@ -13,6 +14,11 @@ std::vector<Bf16> awkward(Random& random, std::size_t count) {
   }
   if (count >= 256)
     for (std::size_t i = 128; i < 256; ++i) x[i] = 0;
+  const auto somewhere = [&] {
+    return static_cast<std::size_t>(between(random, 0, static_cast<std::int64_t>(count) - 1));
+  };
+  if (between(random, 0, 3) == 0)
+    x[somewhere()] = 0xFFC0, x[somewhere()] = between(random, 0, 1) == 0 ? 0x7F80 : 0xFF80;
   return x;
 }
 

@@ -22,7 +22,7 @@ float round_group(const Bf16* first, std::int64_t step, ScaleFormat format, E4m3
 void count(const Bf16* x, const E4m3* codes, QuantizeStats& stats) {
   stats.amax_bits = std::max(stats.amax_bits, bits_of(amax_of(x, 1)));
   for (int i = 0; i < kScaleGroup; ++i) {
-    stats.at_max += (codes[i] & 0x7F) == 0x7E;
+    stats.at_max += (codes[i] & 0x7F) >= 0x7E;
     stats.flushed += (codes[i] & 0x7F) == 0 && (x[i] & 0x7FFF) != 0;
   }
 }

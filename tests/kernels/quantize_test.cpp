@@ -101,3 +101,21 @@ TEST_CASE("a weight's 128x128 block has one scale in both orientations", "[kerne
   CHECK(scales_t == expected.scales);
   for (std::size_t i = 0; i < w.size(); ++i) REQUIRE(q_t[i % 128 * 256 + i / 128] == q[i]);
 }
+
+TEST_CASE("NaN stays NaN and leaves the scale alone; an infinity takes its group with it", "[kernels][quantize]") {
+  for (const ScaleFormat format : {ScaleFormat::fp32, ScaleFormat::power_of_two}) {
+    std::vector<Bf16> x(128 * 128, bf16_from_float(1.0F));
+    x[3] = 0x7FC0;    // row 0: a NaN
+    x[128] = 0xFF80;  // row 1: -infinity
+    const Quantised1d got(x, 128, 128, format);
+    CHECK((got.q[3] & 0x7F) == 0x7F);
+    CHECK((got.q[4] == 0x7E) == (format == ScaleFormat::fp32));
+    CHECK(got.scales[0] == got.scales[2]);
+    CHECK(std::isinf(got.scales[1]));
+    CHECK((got.q[128] & 0x7F) == 0x7F);
+    CHECK(int{got.q[129]} == 0);
+    CHECK(got.stats.flushed == 127);
+    const unsigned long long full = format == ScaleFormat::fp32 ? 128 * 127 - 1 : 0;  // a power of two leaves room
+    CHECK(got.stats.at_max == full + 2);                                              // and what is NaN
+  }
+}
