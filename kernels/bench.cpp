@@ -59,6 +59,16 @@ Fields with_method(const Case& c, int all_sms, const std::string& method) {
   return key;
 }
 
+/// What wgmma reached with operands resident: a row's name in ceilings.csv. Empty: not measured for this type.
+std::string wgmma_ceiling(const Result& r) {
+  const bool tokens = r.what.stem.find("wgrad") == 0;
+  const std::string promotion = r.what.dtype == "fp8_tensor"  ? "none"
+                                : r.what.dtype != "fp8_block" ? ""
+                                : tokens                      ? "tokens"
+                                                              : "weights";
+  return promotion.empty() ? "" : "wgmma_256x128_promotion_" + promotion + "_" + r.method;
+}
+
 }  // namespace
 
 std::string four_digits(double x) {
@@ -242,21 +252,15 @@ double Bench::peer_ratio(const Result& result, const std::string& impl, const st
   return 0;
 }
 
-/// How near it comes to the nearer of the ceilings in <out>: wgmma with operands resident and scales applied
-/// (ceilings.csv), and a copy of 1 GiB (copy.csv). 0: on fewer SMs, or the ceilings were not measured.
+/// How near it comes to the nearer of the ceilings in <out>: wgmma with its scales applied (ceilings.csv), and a copy
+/// of 1 GiB (copy.csv). 0: on fewer SMs, or the ceilings were not measured.
 double Bench::of_ceiling(const Result& r, double tflops, double gbps) {
-  if (r.what.sms > 0) return 0;
-  double share = 0;
-  const auto beside = [&](double rate, double ceiling) {
-    share = ceiling > 0 ? std::max(share, rate / ceiling) : share;
-  };
-  const Fields copied = {{"bytes", "1073741824"}, {"sms", std::to_string(sms_)}, {"method", r.method}};
-  beside(gbps, file("copy").number(copied, "gbps"));
-  if (r.what.dtype != "fp8_block") return share;
-  const char* scales = r.what.stem.find("wgrad") == 0 ? "tokens" : "weights";
-  const std::string name = std::string("wgmma_256x128_promotion_") + scales + "_" + r.method;
-  beside(tflops, file("ceilings").number({{"name", name}}, "value"));
-  return share;
+  const std::string name = wgmma_ceiling(r);
+  if (r.what.sms > 0 || (tflops > 0 && name.empty())) return 0;
+  const double flops_ceiling = name.empty() ? 0 : file("ceilings").number({{"name", name}}, "value");
+  const double copied =
+      file("copy").number({{"bytes", "1073741824"}, {"sms", std::to_string(sms_)}, {"method", r.method}}, "gbps");
+  return std::max(flops_ceiling > 0 ? tflops / flops_ceiling : 0, copied > 0 ? gbps / copied : 0);
 }
 
 void Bench::print_rates(const Result& r, double tflops, double gbps) {

@@ -25,7 +25,7 @@ struct GemmCheck {
   std::int64_t group = 0;                ///< wgrad: which of the gradients in d
   const void* d = nullptr;
   bool bf16 = false;  ///< A and B are BF16 instead of E4M3
-  bool fp32 = false;  ///< D is FP32 and held accumulate_start(i) before
+  bool fp32 = false;  ///< D is FP32 and held what fill_start writes before
 };
 
 /// What D holds before an accumulating kernel runs, at element i.

@@ -80,8 +80,8 @@ class MaskedWorkload : public GemmSets {
  public:
   /// m: what is expected; the buffer holds the largest of `rows`, rounded up.
   MaskedWorkload(std::int64_t groups, std::int64_t m, const std::vector<int>& rows, std::int64_t n, std::int64_t k,
-                 Tile tile, int sets, int round_to = 128)
-      : valid_rows_(rows) {
+                 Tile tile, int sets, int sms = 0, int round_to = 128)
+      : sms_(sms), valid_rows_(rows) {
     const int most = std::max(1, *std::max_element(rows.begin(), rows.end()));
     args_.groups = groups, args_.m = (most + round_to - 1) / round_to * round_to, args_.n = n, args_.k = k,
     args_.expected_m = m;
@@ -90,7 +90,7 @@ class MaskedWorkload : public GemmSets {
       sets_.push_back(make_set(groups * args_.m, groups * args_.m, groups, n, k, static_cast<std::uint32_t>(s)));
     throw_unless(cudaDeviceSynchronize(), "filling the data of a masked GEMM");
   }
-  void run(int set, cudaStream_t stream) override { grouped_gemm_masked(with(set), {stream, 0, true}); }
+  void run(int set, cudaStream_t stream) override { grouped_gemm_masked(with(set), {stream, sms_, true}); }
   Difference check(cudaStream_t stream) override {
     const GemmSet& s = sets_[0];
     GemmCheck c;
@@ -111,6 +111,7 @@ class MaskedWorkload : public GemmSets {
     return args;
   }
   MaskedGemmArgs args_;
+  int sms_;
   DeviceArray<int> valid_rows_;
 };
 
@@ -216,11 +217,12 @@ void grouped_gemm_masked_cases(Bench& bench) {
     const std::vector<int> rows = some_groups(random, 300);
     const auto groups = static_cast<std::int64_t>(rows.size()), expected = between(random, 1, 300);
     const std::int64_t n = some_sixteens(random, 900), k = some_sixteens(random, 1500);
-    const int round_to = between(random, 0, 1) == 0 ? 128 : 4;
-    auto work = std::make_unique<MaskedWorkload>(groups, expected, rows, n, k, Tile{}, 1, round_to);
+    const int round_to = between(random, 0, 1) == 0 ? 128 : 4, sms = some_sms(random);
+    auto work = std::make_unique<MaskedWorkload>(groups, expected, rows, n, k, Tile{}, 1, sms, round_to);
     const std::string spoilt = work->spoil(random);
-    return RandomCase{one_line(fields({"groups", "expected_m", "n", "k"}, {groups, expected, n, k})) + spoilt,
-                      kBf16CaseTolerance, std::move(work)};
+    return RandomCase{
+        one_line(fields({"groups", "expected_m", "n", "k", "sms"}, {groups, expected, n, k, sms})) + spoilt,
+        kBf16CaseTolerance, std::move(work)};
   });
 }
 
