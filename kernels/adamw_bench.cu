@@ -73,6 +73,36 @@ Outcome check_norm(Random& random) {
   return out;
 }
 
+/// The last 16384 parameters as they are before run(), and after.
+void check_part(Outcome& out, const AdamWArgs& a, const std::function<void()>& run) {
+  const std::int64_t n = 16384, first = a.parameters - n;
+  std::vector<float> master = read(a.master + first, n);
+  const std::vector<float> gradient = read(a.gradient + first, n), norm = read(a.norm, 1);
+  std::vector<Bf16> m = read(a.m + first, n), v = read(a.v + first, n);
+  run();
+  AdamWArgs host = a;
+  host.parameters = n, host.master = master.data(), host.gradient = gradient.data(), host.m = m.data();
+  host.v = v.data(), host.norm = norm.data();
+  const reference::AdamW expected = reference::adamw(host);
+  compare(out, "m", doubles(read(a.m + first, n)), expected.m, 0x1p-8, 1e-9),
+      compare(out, "v", doubles(read(a.v + first, n)), expected.v, 0x1p-8, 1e-12);
+  if (a.weights != nullptr) compare(out, "weights", doubles(read(a.weights + first, n)), expected.master, 0x1p-8, 1e-6);
+  out.error = 0;  // of the master weights alone
+  compare(out, "master", doubles(read(a.master + first, n)), expected.master, 1e-5, 1e-6);
+  if (a.q == nullptr) return;
+  AdamWArgs rows = a;  // the last 128
+  rows.n = 128, rows.parameters = 128 * a.k;
+  const std::int64_t at = a.parameters - rows.parameters;
+  check_codes(out, rows, read(a.master + at, rows.parameters), read(a.q + at, rows.parameters),
+              read(a.scales + at / 16384, a.k / 128));
+}
+void check_part(Outcome& out, const GlobalNormArgs& a) {
+  const std::vector<float> gradient = read(a.gradient, a.parameters);
+  GlobalNormArgs host = a;
+  host.gradient = gradient.data();
+  compare(out, "norm", doubles(read(a.norm, 1)), {reference::global_norm(host)}, 1e-6, 0);
+}
+
 /// DeepSeek-V3's size of a weight: [n, 7168].
 void row(std::int64_t n, std::int64_t k, Layer& layer) {
   const auto count = static_cast<std::size_t>(n * k);
@@ -101,20 +131,23 @@ void row(std::int64_t n, std::int64_t k, Layer& layer) {
               .dtype = "fp32",
               .bytes = static_cast<double>(count) * 22,
               .run = [=](int, cudaStream_t s) { adamw(a, {.stream = s}); },
-              .must_of_copy = 0.92});
+              .must_of_copy = 0.92,
+              .part = [=](Outcome& o, const auto& run) { check_part(o, a, run); }});
   layer.time({.shape = shape,
               .dtype = "fp32",
               .out_dtype = "fp8_block",
               .impl = "railcast_fp8",
               .bytes = static_cast<double>(count) * 21,
               .run = [=](int, cudaStream_t s) { adamw(f, {.stream = s}); },
-              .must_of_copy = 0.92});
+              .must_of_copy = 0.92,
+              .part = [=](Outcome& o, const auto& run) { check_part(o, f, run); }});
   layer.time({.shape = shape,
               .dtype = "fp32",
               .out_dtype = "fp32",
               .impl = "railcast_norm",
               .bytes = static_cast<double>(count) * 4,
-              .run = [=](int, cudaStream_t s) { global_norm(g, {.stream = s}); }});
+              .run = [=](int, cudaStream_t s) { global_norm(g, {.stream = s}); },
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, g); }});
 }
 
 }  // namespace

@@ -115,6 +115,39 @@ Outcome check_bias(Random& random) {
   return out;
 }
 
+constexpr std::int64_t kPart = 64;  ///< tokens, the last ones, that timed problems are checked in
+
+void check_part(Outcome& out, const GateArgs& a) {
+  const std::int64_t first = a.tokens - kPart, top_k = a.gating.top_k;
+  const std::vector<float> logits = read(a.logits + first * a.gating.experts, kPart * a.gating.experts),
+                           bias = read(a.bias, a.gating.experts),
+                           weights = read(a.weights + first * top_k, kPart * top_k);
+  const std::vector<int> experts = read(a.experts + first * top_k, kPart * top_k);
+  const reference::Gated expected =
+      reference::gate({.gating = a.gating, .tokens = kPart, .logits = logits.data(), .bias = bias.data()});
+  for (std::int64_t t = 0; t < kPart; ++t) {
+    const auto at = static_cast<std::size_t>(t * top_k);
+    if (!reference::same_within_ties(expected, a.gating, t, &experts[at], kSlack))
+      out.fail("token " + std::to_string(first + t) + " chose other experts");
+    if (std::equal(&experts[at], &experts[at] + top_k, &expected.experts[at]))
+      compare(out, "weights", {&weights[at], &weights[at] + top_k},
+              {&expected.weights[at], &expected.weights[at] + top_k}, 1e-5, 0);
+  }
+}
+void check_part(Outcome& out, const GateBackwardArgs& a) {
+  const std::int64_t first = a.tokens - kPart, top_k = a.gating.top_k, n = kPart * a.gating.experts;
+  const std::vector<float> logits = read(a.logits + first * a.gating.experts, n),
+                           d_weights = read(a.d_weights + first * top_k, kPart * top_k);
+  const std::vector<int> experts = read(a.experts + first * top_k, kPart * top_k);
+  compare(out, "d_logits", doubles(read(a.d_logits + first * a.gating.experts, n)),
+          reference::gate_backward({.gating = a.gating,
+                                    .tokens = kPart,
+                                    .logits = logits.data(),
+                                    .experts = experts.data(),
+                                    .d_weights = d_weights.data()}),
+          1e-4, 1e-5 * a.gating.scale);
+}
+
 void gate_row(std::int64_t tokens, bool layout, Layer& layer) {
   const Gating g = v3();
   const int sets = static_cast<int>((std::int64_t{220} << 20) / (tokens * g.experts * 4)) + 1;
@@ -125,7 +158,13 @@ void gate_row(std::int64_t tokens, bool layout, Layer& layer) {
   Array<int> experts(weights.size()), counts(256), rank_counts(8);
   Array<unsigned long long> on_rank(static_cast<std::size_t>(tokens));
   counts.zero(), rank_counts.zero();
-  GateArgs a{.gating = g, .tokens = tokens, .bias = bias, .experts = experts, .weights = weights, .ranks = 8};
+  GateArgs a{.gating = g,
+             .tokens = tokens,
+             .logits = logits,
+             .bias = bias,
+             .experts = experts,
+             .weights = weights,
+             .ranks = 8};
   if (layout) a.expert_counts = counts, a.rank_counts = rank_counts, a.on_rank = on_rank;
   const float* first = logits;
   layer.time({.shape = fields({"tokens", "experts", "groups", "top_k", "backward"}, {tokens, 256, 8, 8, 0}),
@@ -140,7 +179,8 @@ void gate_row(std::int64_t tokens, bool layout, Layer& layer) {
                     gate(b, {.stream = stream});
                   },
               .sets = sets,
-              .must_us = tokens == 8192 ? 20.0 : 0});
+              .must_us = tokens == 8192 ? 20.0 : 0,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
 }
 
 void backward_row(std::int64_t tokens, Layer& layer) {
@@ -170,7 +210,8 @@ void backward_row(std::int64_t tokens, Layer& layer) {
                     take_turn(b.logits, set, n), take_turn(b.d_logits, set, n);
                     gate_backward(b, {.stream = stream});
                   },
-              .sets = sets});
+              .sets = sets,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
 }
 
 }  // namespace

@@ -58,19 +58,27 @@ __global__ __launch_bounds__(256) void copy(const uint4* from, uint4* to, std::s
     if (first + i * 256 < count) device::store16(to + first + i * 256, v[i]);
 }
 
-/// A launch that was checked through random cases.
+/// A launch that was checked through random cases, and in part here.
 class Checked : public Workload {
  public:
-  Checked(Run run, int sets, double error) : run_(std::move(run)), sets_(sets), error_(error) {}
+  Checked(Run run, int sets, double error, PartCheck part = nullptr)
+      : run_(std::move(run)), part_(std::move(part)), sets_(sets), error_(error) {}
   void run(int set, cudaStream_t stream) override { run_(set % sets_, stream); }
   Difference check(cudaStream_t stream) override {
-    run_(0, stream);
-    throw_unless(cudaStreamSynchronize(stream), "running the kernel");
-    return {error_, error_};
+    const auto once = [&] {
+      run_(0, stream);
+      throw_unless(cudaStreamSynchronize(stream), "running the kernel");
+    };
+    if (part_ == nullptr) return once(), Difference{error_, error_};
+    Outcome outcome;
+    part_(outcome, once);
+    if (!outcome.ok) throw std::runtime_error(outcome.complaint);
+    return {outcome.error, outcome.error};
   }
 
  private:
   Run run_;
+  PartCheck part_;
   int sets_;
   double error_;
 };
@@ -135,7 +143,7 @@ void Layer::time(const Timed& row) {
   time_copy(row);
   Case c = row_case(row, row.impl);
   c.must_of_copy = row.must_of_copy, c.must_us = row.must_us;
-  c.make = [&](int) { return std::make_unique<Checked>(row.run, row.sets, error_); };
+  c.make = [&](int) { return std::make_unique<Checked>(row.run, row.sets, error_, row.part); };
   bench_.measure(c);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/bench.hpp"
@@ -64,6 +65,27 @@ template <typename T>
 void take_turn(T*& pointer, int set, std::size_t count) {
   if (pointer != nullptr) pointer += static_cast<std::size_t>(set) * count;
 }
+/// `count` elements from `at` on, which lies on the GPU.
+template <typename T>
+std::vector<std::remove_const_t<T>> read(T* at, std::int64_t count) {
+  std::vector<std::remove_const_t<T>> host(static_cast<std::size_t>(count));
+  throw_unless(cudaMemcpy(host.data(), at, host.size() * sizeof(T), cudaMemcpyDeviceToHost), "reading GPU memory");
+  return host;
+}
+/// Of each of `lines` lines, `pitch` elements apart on the GPU, the first `count` from `at` on.
+template <typename T>
+std::vector<std::remove_const_t<T>> read_columns(T* at, std::int64_t lines, std::int64_t pitch, std::int64_t count) {
+  std::vector<std::remove_const_t<T>> host(static_cast<std::size_t>(lines * count));
+  const std::size_t width = static_cast<std::size_t>(count) * sizeof(T);
+  throw_unless(cudaMemcpy2D(host.data(), width, at, static_cast<std::size_t>(pitch) * sizeof(T), width,
+                            static_cast<std::size_t>(lines), cudaMemcpyDeviceToHost),
+               "reading GPU memory");
+  return host;
+}
+
+/// Holds part of what a timed problem writes (of set 0) against the reference; run() runs it once.
+using PartCheck = std::function<void(Outcome& out, const std::function<void()>& run)>;
+
 /// A row to time. `bytes`: the fewest through device memory. Problems that L2 would hold in part come in several `sets`
 /// (rotating_sets) that take turns.
 struct Timed {
@@ -74,6 +96,7 @@ struct Timed {
   int sets = 1;
   double must_of_copy = 0, must_us = 0;  ///< as Case's
   int sms = 0;                           ///< blocks, for the copy too; 0: all
+  PartCheck part = nullptr;              ///< without it the row's error is that of the random cases
 };
 
 /// One kernel family: its random checks and its rows.

@@ -46,6 +46,13 @@ struct DeviceMap {
              .scratch = scratch} {}
 };
 
+void compare_maps(Outcome& out, const DeviceMap& map, const reference::PermuteMap& expected) {
+  compare_bits(out, "row_of", map.row_of.host(), expected.row_of);
+  compare_bits(out, "choice_of", map.choice_of.host(), expected.choice_of);
+  compare_bits(out, "block_group", map.block_group.host(), expected.block_group);
+  compare_bits(out, "offsets", map.offsets.host(), expected.offsets);
+}
+
 /// The choices as they lie in a window: further apart, counted over all ranks, and anything behind those in use.
 struct InNotes {
   std::int64_t first, stride;
@@ -87,10 +94,7 @@ Outcome check(Random& random) {
   host.chosen = chosen.data();
   const reference::PermuteMap expected = reference::permute_map(host);
   Outcome out;
-  compare_bits(out, "row_of", map.row_of.host(), expected.row_of);
-  compare_bits(out, "choice_of", map.choice_of.host(), expected.choice_of);
-  compare_bits(out, "block_group", map.block_group.host(), expected.block_group);
-  compare_bits(out, "offsets", map.offsets.host(), expected.offsets);
+  compare_maps(out, map, expected);
   if (!out.ok) return out;
 
   PermuteArgs a{.tokens = tokens,
@@ -134,6 +138,33 @@ std::vector<int> received_choices(std::int64_t tokens, std::int64_t experts, std
   return chosen;
 }
 
+/// 64 rows, the first and the last among them.
+void check_part(Outcome& out, const PermuteArgs& a) {
+  const std::vector<int> choice_of = read(a.choice_of, a.rows);
+  const std::int64_t end = read(a.end, 1).at(0);
+  const auto* x = static_cast<const std::uint8_t*>(a.x);
+  const auto* rows = static_cast<const std::uint8_t*>(a.out);
+  for (std::int64_t i = 0; i < 64 && end > 0; ++i) {
+    const std::int64_t row = i * (end - 1) / 63, choice = choice_of[static_cast<std::size_t>(row)];
+    const std::int64_t token = choice / a.top_k;
+    const std::string name = "row " + std::to_string(row);
+    compare_bits(out, name, read(rows + row * a.row_bytes, a.row_bytes),
+                 choice < 0 ? std::vector<std::uint8_t>(static_cast<std::size_t>(a.row_bytes))
+                            : read(x + token * a.row_bytes, a.row_bytes));
+    if (a.groups == 0) continue;
+    compare_bits(out, name + ", scales", read_columns(a.scales_out + row, a.groups, a.scale_stride, 1),
+                 choice < 0 ? std::vector<float>(static_cast<std::size_t>(a.groups))
+                            : read_columns(a.scales + token * a.token_stride, a.groups, a.group_stride, 1));
+  }
+}
+/// All of it.
+void check_part(Outcome& out, const PermuteMapArgs& a, const DeviceMap& map) {
+  const std::vector<int> chosen = map.chosen.host();
+  PermuteMapArgs host = a;
+  host.chosen = chosen.data();
+  compare_maps(out, map, reference::permute_map(host));
+}
+
 void rows_of(const std::vector<int>& chosen, std::int64_t experts, std::int64_t rows, bool fp8, Layer& layer) {
   const int top_k = 8;
   const std::int64_t cols = 7168, tokens = static_cast<std::int64_t>(chosen.size()) / top_k;
@@ -143,7 +174,7 @@ void rows_of(const std::vector<int>& chosen, std::int64_t experts, std::int64_t 
   const std::int64_t row_bytes = fp8 ? cols : 2 * cols, groups = fp8 ? cols / 128 : 0;
   Array<std::uint8_t> x(static_cast<std::size_t>(tokens * row_bytes)), out(static_cast<std::size_t>(rows * row_bytes));
   Array<float> scales(static_cast<std::size_t>(tokens * groups)), scale_rows(static_cast<std::size_t>(rows * groups));
-  fill_bf16(x, x.size() / 2, 1.0F, 1, nullptr);
+  fill_bf16(x, x.size() / 2, 1.0F, 1, nullptr), fill_uniform(scales, scales.size(), 0.005F, 0.02F, 2, nullptr);
   const PermuteArgs a{.tokens = tokens,
                       .rows = rows,
                       .row_bytes = row_bytes,
@@ -166,7 +197,8 @@ void rows_of(const std::vector<int>& chosen, std::int64_t experts, std::int64_t 
               .out_dtype = fp8 ? "fp8_block" : "bf16",
               .bytes = bytes,
               .run = [=](int, cudaStream_t stream) { permute(a, {.stream = stream}); },
-              .must_us = static_cast<double>(used * row_bytes) / 1.7e6});
+              .must_us = static_cast<double>(used * row_bytes) / 1.7e6,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
   if (!fp8) return;
   const PermuteMapArgs m = map.args;
   layer.time({.shape = shape,
@@ -174,7 +206,8 @@ void rows_of(const std::vector<int>& chosen, std::int64_t experts, std::int64_t 
               .out_dtype = "int32",
               .impl = "railcast_map",
               .bytes = static_cast<double>(tokens * top_k * 8 + rows * 4),
-              .run = [=](int, cudaStream_t stream) { permute_map(m, {.stream = stream}); }});
+              .run = [=](int, cudaStream_t stream) { permute_map(m, {.stream = stream}); },
+              .part = [m, &map](Outcome& o, const auto& run) { run(), check_part(o, m, map); }});
 }
 
 }  // namespace

@@ -77,6 +77,40 @@ Outcome check_weights(Random& random) {
   return out;
 }
 
+/// The last 128 rows.
+void check_part(Outcome& out, const QuantizeArgs& a) {
+  const std::int64_t rows = 128, first = a.rows - rows, n = rows * a.cols;
+  const std::vector<Bf16> x = read(a.x + first * a.cols, n);
+  std::vector<E4m3> q(x.size()), q_t(x.size());
+  std::vector<float> scales(x.size() / 128), scales_t(x.size() / 128);
+  QuantizeArgs host{
+      .rows = rows, .cols = a.cols, .x = x.data(), .q = q.data(), .scales = scales.data(), .scale_stride = rows};
+  if (a.q_t != nullptr) host.q_t = q_t.data(), host.scales_t = scales_t.data();
+  reference::quantize(host);
+  compare_bits(out, "q", read(a.q + first * a.cols, n), q);
+  compare_bits(out, "scales", read_columns(a.scales + first, a.cols / 128, a.scale_stride, rows), scales);
+  if (a.q_t == nullptr) return;
+  compare_bits(out, "q_t", read_columns(a.q_t + first, a.cols, a.rows, rows), q_t);
+  compare_bits(out, "scales_t", read(a.scales_t + first / 128 * a.cols, a.cols), scales_t);
+}
+void check_part(Outcome& out, const QuantizeWeightArgs& a) {
+  const std::int64_t rows = 128, first = a.n - rows, n = rows * a.k, groups = a.k / 128;
+  const std::vector<Bf16> w = read(a.w + first * a.k, n);
+  std::vector<E4m3> q(w.size()), q_t(w.size());
+  std::vector<float> scales(w.size() / 16384), scales_t(w.size() / 16384);
+  reference::quantize_weight({.n = rows,
+                              .k = a.k,
+                              .w = w.data(),
+                              .q = q.data(),
+                              .scales = scales.data(),
+                              .q_t = q_t.data(),
+                              .scales_t = scales_t.data()});
+  compare_bits(out, "q", read(a.q + first * a.k, n), q);
+  compare_bits(out, "scales", read(a.scales + first / 128 * groups, groups), scales);
+  compare_bits(out, "q_t", read_columns(a.q_t + first, a.k, a.n, rows), q_t);
+  compare_bits(out, "scales_t", read_columns(a.scales_t + first / 128, groups, a.n / 128, 1), scales_t);
+}
+
 void activation_row(std::int64_t rows, std::int64_t cols, bool transpose, bool stats, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
   const double out = (1 + 4.0 / 128) * (transpose ? 2 : 1), bytes = static_cast<double>(n) * (2 + out);
@@ -103,7 +137,8 @@ void activation_row(std::int64_t rows, std::int64_t cols, bool transpose, bool s
                     quantize(b, {.stream = stream});
                   },
               .sets = sets,
-              .must_of_copy = rows * cols >= 8192 * 7168 ? 0.92 : 0});
+              .must_of_copy = rows * cols >= 8192 * 7168 ? 0.92 : 0,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
 }
 
 void weight_row(std::int64_t n, std::int64_t k, Layer& layer) {
@@ -118,7 +153,8 @@ void weight_row(std::int64_t n, std::int64_t k, Layer& layer) {
               .impl = "railcast_weight",
               .bytes = static_cast<double>(count) * 4,
               .run = [=](int, cudaStream_t stream) { quantize_weight(a, {.stream = stream}); },
-              .must_of_copy = 0.92});
+              .must_of_copy = 0.92,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
 }
 
 }  // namespace

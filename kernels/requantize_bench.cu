@@ -27,6 +27,24 @@ Outcome check(Random& random) {
   return out;
 }
 
+/// The last 128 rows.
+void check_part(Outcome& out, const RequantizeArgs& a) {
+  const std::int64_t rows = 128, first = a.rows - rows, n = rows * a.cols;
+  const std::vector<E4m3> q = read(a.q + first * a.cols, n);
+  const std::vector<float> scales = read_columns(a.scales + first, a.cols / 128, a.scale_stride, rows);
+  std::vector<E4m3> q_t(q.size());
+  std::vector<float> scales_t(q.size() / 128);
+  reference::requantize({.rows = rows,
+                         .cols = a.cols,
+                         .q = q.data(),
+                         .scales = scales.data(),
+                         .scale_stride = rows,
+                         .q_t = q_t.data(),
+                         .scales_t = scales_t.data()});
+  compare_bits(out, "q_t", read_columns(a.q_t + first, a.cols, a.rows, rows), q_t);
+  compare_bits(out, "scales_t", read(a.scales_t + first / 128 * a.cols, a.cols), scales_t);
+}
+
 void row(std::int64_t rows, std::int64_t cols, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
   const double bytes = static_cast<double>(n) * 2 * (1 + 4.0 / 128);
@@ -48,7 +66,8 @@ void row(std::int64_t rows, std::int64_t cols, Layer& layer) {
                     take_turn(b.q_t, set, n), take_turn(b.scales_t, set, n / 128);
                     requantize(b, {.stream = stream});
                   },
-              .sets = sets});
+              .sets = sets,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
 }
 
 }  // namespace

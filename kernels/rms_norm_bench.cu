@@ -64,6 +64,45 @@ Outcome check_backward(Random& random) {
   return out;
 }
 
+constexpr std::int64_t kPart = 4;  ///< rows, the last ones, that timed problems are checked in
+
+void check_part(Outcome& out, const RmsNormArgs& a) {
+  const std::int64_t first = (a.rows - kPart) * a.cols, n = kPart * a.cols;
+  const std::vector<Bf16> x = read(a.x + first, n), w = read(a.weight, a.cols);
+  const RmsNormArgs host{.rows = kPart, .cols = a.cols, .x = x.data(), .weight = w.data()};
+  compare(out, "y", doubles(read(a.y + first, n)), reference::rms_norm(host).y, 0x1p-8, 1e-30);
+}
+/// The codes of what the kernel itself makes of these rows.
+void check_codes(Outcome& out, const RmsNormArgs& a) {
+  const std::int64_t first = a.rows - kPart, n = kPart * a.cols;
+  Array<Bf16> d_y(static_cast<std::size_t>(n));
+  rms_norm({.rows = kPart, .cols = a.cols, .x = a.x + first * a.cols, .weight = a.weight, .y = d_y}, {});
+  const std::vector<Bf16> y = d_y.host();
+  std::vector<E4m3> q(y.size());
+  std::vector<float> scales(y.size() / 128);
+  reference::quantize(
+      {.rows = kPart, .cols = a.cols, .x = y.data(), .q = q.data(), .scales = scales.data(), .scale_stride = kPart});
+  compare_bits(out, "q", read(a.q + first * a.cols, n), q);
+  compare_bits(out, "scales", read_columns(a.scales + first, a.cols / 128, a.scale_stride, kPart), scales);
+}
+/// d_x of these rows, d_weight of the first and the last column.
+void check_part(Outcome& out, const RmsNormBackwardArgs& a) {
+  const std::int64_t first = a.rows - kPart, at = first * a.cols, n = kPart * a.cols;
+  const std::vector<Bf16> x = read(a.x + at, n), w = read(a.weight, a.cols), d_y = read(a.d_y + at, n);
+  const std::vector<float> rstd = read(a.rstd, a.rows);
+  const RmsNormBackwardArgs host{
+      .rows = kPart, .cols = a.cols, .x = x.data(), .weight = w.data(), .rstd = rstd.data() + first, .d_y = d_y.data()};
+  compare(out, "d_x", doubles(read(a.d_x + at, n)), reference::rms_norm_backward(host).d_x, 0x1p-8, 1e-5);
+  for (const std::int64_t column : {std::int64_t{0}, a.cols - 1}) {
+    const auto down_x = read_columns(a.x + column, a.rows, a.cols, 1),
+               down_d_y = read_columns(a.d_y + column, a.rows, a.cols, 1);
+    double sum = 0;
+    for (std::size_t r = 0; r < rstd.size(); ++r)
+      sum += static_cast<double>(float_from_bf16(down_x[r])) * float_from_bf16(down_d_y[r]) * rstd[r];
+    compare(out, "d_weight", doubles(read(a.d_weight + column, 1)), {sum}, 1e-4, 1e-2);
+  }
+}
+
 void rows_of(std::int64_t rows, std::int64_t cols, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
   const int parts = 132;
@@ -87,6 +126,7 @@ void rows_of(std::int64_t rows, std::int64_t cols, Layer& layer) {
                               .d_weight = d_w,
                               .d_weight_parts = scratch,
                               .parts = parts};
+  rms_norm(f, {});  // rstd, for the backward pass
   const auto forward = [=](const RmsNormArgs& args) {
     return [=](int set, cudaStream_t stream) {
       RmsNormArgs turn = args;
@@ -100,13 +140,15 @@ void rows_of(std::int64_t rows, std::int64_t cols, Layer& layer) {
               .bytes = static_cast<double>(n) * 4,
               .run = forward(f),
               .sets = sets,
-              .must_of_copy = cols == 7168 ? 0.92 : 0});
+              .must_of_copy = cols == 7168 ? 0.92 : 0,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, f); }});
   layer.time({.shape = shape(0),
               .out_dtype = "fp8_block",
               .impl = "railcast_quantize",
               .bytes = static_cast<double>(n) * (3 + 4.0 / 128),
               .run = forward(fq),
-              .sets = sets});
+              .sets = sets,
+              .part = [=](Outcome& o, const auto& run) { run(), check_codes(o, fq); }});
   layer.time({.shape = shape(1),
               .bytes = static_cast<double>(n) * 6,
               .run =
@@ -116,7 +158,8 @@ void rows_of(std::int64_t rows, std::int64_t cols, Layer& layer) {
                     rms_norm_backward(turn, {.stream = stream});
                   },
               .sets = sets,
-              .must_of_copy = cols == 7168 ? 0.85 : 0});
+              .must_of_copy = cols == 7168 ? 0.85 : 0,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, b); }});
 }
 
 }  // namespace

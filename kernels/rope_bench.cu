@@ -43,6 +43,23 @@ Outcome check(Random& random) {
   return out;
 }
 
+/// The heads of the last token; they are rotated in place. cosine, sine: of its position.
+void check_part(Outcome& out, const RopeArgs& a, const float* cosine, const float* sine,
+                const std::function<void()>& run) {
+  const std::int64_t heads = a.rows_per_position, first = (a.rows - heads) * a.row_stride;
+  std::vector<Bf16> x = read(a.x + first, heads * a.row_stride);
+  run();
+  const std::vector<double> got = doubles(read_columns(a.x + first, heads, a.row_stride, a.cols));
+  const std::vector<double> expected = reference::rope({.rows = heads,
+                                                        .cols = a.cols,
+                                                        .row_stride = a.row_stride,
+                                                        .rows_per_position = heads,
+                                                        .x = x.data(),
+                                                        .cosine = cosine,
+                                                        .sine = sine});
+  compare(out, "x", got, expected, 0x1p-8, 1e-6);
+}
+
 /// DeepSeek-V3's query: 128 heads, 64 rotated of 192 elements (or packed).
 void query_row(std::int64_t stride, Layer& layer) {
   const std::int64_t tokens = 4096, heads = 128, cols = 64;
@@ -70,7 +87,12 @@ void query_row(std::int64_t stride, Layer& layer) {
                     take_turn(b.x, set, n);
                     rope(b, {.stream = stream});
                   },
-              .sets = sets});
+              .sets = sets,
+              .part =
+                  [=, &cosine, &sine](Outcome& o, const auto& run) {
+                    const std::int64_t last = (tokens - 1) * cols / 2;
+                    check_part(o, a, cosine.data() + last, sine.data() + last, run);
+                  }});
 }
 
 }  // namespace

@@ -90,6 +90,44 @@ Outcome check_backward(Random& random) {
   return out;
 }
 
+/// The last four rows.
+void check_part(Outcome& out, const SwiGluArgs& a) {
+  const std::int64_t rows = 4, first = a.rows - rows, n = rows * a.cols;
+  const std::vector<Bf16> gate_up = read(a.gate_up + 2 * first * a.cols, 2 * n);
+  const std::vector<float> weight = read(a.weight + first, rows),
+                           scales = read_columns(a.scales + first, a.cols / 128, a.scale_stride, rows);
+  const SwiGluArgs host{.rows = rows, .cols = a.cols, .gate_up = gate_up.data(), .weight = weight.data()};
+  compare_quantised(out, "q", values(read(a.q + first * a.cols, n), scales, rows, rows, a.cols, false),
+                    reference::swiglu(host));
+}
+
+/// The last 128 rows.
+void check_part(Outcome& out, const SwiGluBackwardArgs& a) {
+  const std::int64_t rows = 128, first = a.rows - rows, wide = 2 * a.cols;
+  const std::vector<E4m3> gate_up = read(a.gate_up + first * wide, rows * wide);
+  const std::vector<float> scales = read_columns(a.gate_up_scales + first, wide / 128, a.scale_stride, rows),
+                           weight = read(a.weight + first, rows);
+  const std::vector<Bf16> d_h = read(a.d_h + first * a.cols, rows * a.cols);
+  const reference::SwiGluGradients expected = reference::swiglu_backward({.rows = rows,
+                                                                          .cols = a.cols,
+                                                                          .gate_up = gate_up.data(),
+                                                                          .gate_up_scales = scales.data(),
+                                                                          .scale_stride = rows,
+                                                                          .d_h = d_h.data(),
+                                                                          .weight = weight.data()});
+  compare_quantised(out, "d_gate_up",
+                    values(read(a.d_q + first * wide, rows * wide),
+                           read_columns(a.d_scales + first, wide / 128, a.scale_stride, rows), rows, rows, wide, false),
+                    expected.d_gate_up);
+  const auto turned = [&](const E4m3* q_t, const float* scales_t, std::int64_t cols) {
+    return values(read_columns(q_t + first, cols, a.rows, rows), read(scales_t + first / 128 * cols, cols), 0, rows,
+                  cols, true);
+  };
+  compare_quantised(out, "d_gate_up transposed", turned(a.d_q_t, a.d_scales_t, wide), expected.d_gate_up);
+  compare_quantised(out, "h transposed", turned(a.h_q_t, a.h_scales_t, a.cols), expected.h);
+  compare(out, "d_weight", doubles(read(a.d_weight + first, rows)), expected.d_weight, 1e-4, 1e-3);
+}
+
 void forward_row(std::int64_t rows, std::int64_t cols, Layer& layer) {
   const auto n = static_cast<std::size_t>(rows * cols);
   const double bytes = static_cast<double>(n) * (5 + 4.0 / 128);
@@ -112,7 +150,8 @@ void forward_row(std::int64_t rows, std::int64_t cols, Layer& layer) {
                     swiglu(b, {.stream = stream});
                   },
               .sets = sets,
-              .must_of_copy = rows * cols >= 8192 * 7168 ? 0.92 : 0});
+              .must_of_copy = rows * cols >= 8192 * 7168 ? 0.92 : 0,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
 }
 
 void backward_row(std::int64_t rows, std::int64_t cols, Layer& layer) {
@@ -161,7 +200,8 @@ void backward_row(std::int64_t rows, std::int64_t cols, Layer& layer) {
                     take_turn(b.d_q_t, set, 2 * n), take_turn(b.h_q_t, set, n);
                     swiglu_backward(b, {.stream = stream});
                   },
-              .sets = sets});
+              .sets = sets,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, a); }});
 }
 
 }  // namespace

@@ -84,6 +84,56 @@ Outcome check_backward(Random& random) {
   return outcome;
 }
 
+/// Rows of the last tokens' choices, brought together: choice i's is i, or -1 as on the GPU.
+struct LastChoices {
+  static constexpr std::int64_t tokens = 4;
+  std::vector<int> rows, there;  ///< of each choice: here, and on the GPU
+  LastChoices(const int* row_of, std::int64_t all_tokens, int top_k)
+      : there(read(row_of + (all_tokens - tokens) * top_k, tokens * top_k)) {
+    for (std::size_t i = 0; i < there.size(); ++i) rows.push_back(there[i] < 0 ? -1 : static_cast<int>(i));
+  }
+  std::vector<Bf16> gather(const Bf16* y, std::int64_t cols) const {
+    std::vector<Bf16> all;
+    for (const int row : there) {
+      const std::vector<Bf16> one =
+          row < 0 ? std::vector<Bf16>(static_cast<std::size_t>(cols)) : read(y + row * cols, cols);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    return all;
+  }
+};
+
+void check_part(Outcome& out, const UnpermuteArgs& a) {
+  const LastChoices last(a.row_of, a.tokens, a.top_k);
+  const std::int64_t first = a.tokens - last.tokens;
+  const std::vector<Bf16> y = last.gather(a.y, a.cols);
+  const std::vector<float> weights = read(a.weights + first * a.top_k, last.tokens * a.top_k);
+  const UnpermuteArgs host{.tokens = last.tokens,
+                           .cols = a.cols,
+                           .top_k = a.top_k,
+                           .y = y.data(),
+                           .row_of = last.rows.data(),
+                           .weights = weights.data()};
+  compare(out, "out", doubles(read(a.out + first * a.cols, last.tokens * a.cols)), reference::unpermute(host), 0x1p-8,
+          1e-5);
+}
+void check_part(Outcome& out, const UnpermuteBackwardArgs& a) {
+  const LastChoices last(a.row_of, a.tokens, a.top_k);
+  const std::int64_t first = a.tokens - last.tokens, choices = last.tokens * a.top_k;
+  const std::vector<Bf16> y = last.gather(a.y, a.cols), d_out = read(a.d_out + first * a.cols, last.tokens * a.cols);
+  const std::vector<float> weights = read(a.weights + first * a.top_k, choices);
+  const UnpermuteBackwardArgs host{.tokens = last.tokens,
+                                   .cols = a.cols,
+                                   .top_k = a.top_k,
+                                   .d_out = d_out.data(),
+                                   .y = y.data(),
+                                   .row_of = last.rows.data(),
+                                   .weights = weights.data()};
+  const reference::UnpermuteGradients expected = reference::unpermute_backward(host, choices);
+  compare(out, "d_y", doubles(last.gather(a.d_y, a.cols)), expected.d_y, 0x1p-8, 1e-30);
+  compare(out, "d_weights", doubles(read(a.d_weights + first * a.top_k, choices)), expected.d_weights, 1e-4, 5e-3);
+}
+
 /// The first choices of every token, then the second, until there are `rows`; the others are elsewhere.
 void rows_of(std::int64_t tokens, std::int64_t rows, std::int64_t cols, Layer& layer) {
   const int top_k = 8;
@@ -115,11 +165,13 @@ void rows_of(std::int64_t tokens, std::int64_t rows, std::int64_t cols, Layer& l
   layer.time({.shape = shape,
               .bytes = static_cast<double>(n + sums) * 2,
               .run = [=](int, cudaStream_t s) { unpermute(f, {.stream = s}); },
-              .must_of_copy = 0.92});
+              .must_of_copy = 0.92,
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, f); }});
   layer.time({.shape = shape,
               .impl = "railcast_backward",
               .bytes = static_cast<double>(2 * n + sums) * 2,
-              .run = [=](int, cudaStream_t s) { unpermute_backward(b, {.stream = s}); }});
+              .run = [=](int, cudaStream_t s) { unpermute_backward(b, {.stream = s}); },
+              .part = [=](Outcome& o, const auto& run) { run(), check_part(o, b); }});
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <rapidcheck.h>
 
+#include <set>
+#include <tuple>
+
 #include "kernels/combine_reference.hpp"
 #include "kernels/error.hpp"
 #include "tests/catch.hpp"
@@ -55,11 +58,20 @@ TEST_CASE("every token lies on every rank of its experts exactly once", "[kernel
       chosen.push_back(*rc::gen::container<std::vector<int>>(static_cast<std::size_t>(s.top_k * (r % 4)),
                                                              rc::gen::inRange(-1, static_cast<int>(s.experts))));
     const auto rows = reference::dispatched(s, chosen);
+    std::set<std::tuple<int, int, int>> wanted;  // destination, source, token
+    for (int r = 0; r < s.ranks; ++r)
+      for (std::size_t i = 0; i < chosen[static_cast<std::size_t>(r)].size(); ++i)
+        if (const int e = chosen[static_cast<std::size_t>(r)][i]; e >= 0)
+          wanted.emplace(static_cast<int>(e / (s.experts / s.ranks)), r, static_cast<int>(i) / s.top_k);
+    std::size_t all = 0;
+    for (const auto& mine : rows) all += mine.size();
+    RC_ASSERT(all == wanted.size());
     for (int d = 0; d < s.ranks; ++d) {
       const auto& mine = rows[static_cast<std::size_t>(d)];
       for (std::size_t i = 1; i < mine.size(); ++i)
         RC_ASSERT(std::pair(mine[i - 1].rank, mine[i - 1].token) < std::pair(mine[i].rank, mine[i].token));
       for (const reference::Sent& sent : mine) {
+        RC_ASSERT(wanted.count({d, sent.rank, sent.token}) == 1U);
         const auto here = reference::experts_on(s, chosen[static_cast<std::size_t>(sent.rank)], sent.token, d);
         RC_ASSERT(std::any_of(here.begin(), here.end(), [](int e) { return e >= 0; }));
       }
