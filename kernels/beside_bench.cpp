@@ -1,11 +1,13 @@
 // gemm_beside_copy.csv: a GEMM on some SMs while a copy kernel owns the others, both rates alone and together.
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include "kernels/bench.hpp"
 #include "kernels/copy.hpp"
 #include "kernels/device_array.hpp"
 #include "kernels/gemm.hpp"
+#include "kernels/gemm_check.hpp"
 #include "kernels/random.hpp"
 
 namespace railcast::kernels {
@@ -39,6 +41,18 @@ class Beside {
   Beside(const Beside&) = delete;
   Beside& operator=(const Beside&) = delete;
 
+  void poison_outputs() { poison(d_.get(), d_.size(), gemm_stream_), poison(to_.get(), to_.size(), gemm_stream_); }
+  /// What is wrong with both outputs; nothing where they are right.
+  std::string complaint() {
+    const GemmArgs args = gemm_args();
+    GemmCheck c;
+    c.rows = args.m, c.n = args.n, c.k = args.k, c.a = a_.get(), c.b = b_.get(), c.d = d_.get();
+    c.a_scales = a_scales_.get(), c.a_stride = args.a_scale_stride, c.b_scales = b_scales_.get();
+    const double error = check_gemm(c, gemm_stream_).relative;
+    if (!(error <= Case{}.tolerance)) return "relative error " + four_digits(error) + " of the GEMM";
+    return from_.host() == to_.host() ? "" : "the copy differs from what it copied";
+  }
+
   /// Either side may be absent (0 SMs). The copy runs before, during and after the timed GEMMs.
   Sides run(int gemm_sms, int copy_sms, int cluster) {
     Sides sides;
@@ -60,11 +74,15 @@ class Beside {
   }
 
  private:
-  double time_gemm(int sms) {
+  GemmArgs gemm_args() const {
     GemmArgs args;
     args.m = shape_[0], args.n = shape_[1], args.k = shape_[2];
     args.a = a_.get(), args.b = b_.get(), args.d = d_.get(), args.a_scale_stride = args.m;
     args.a_scales = a_scales_.get(), args.b_scales = b_scales_.get();
+    return args;
+  }
+  double time_gemm(int sms) {
+    const GemmArgs args = gemm_args();
     cudaEvent_t from = nullptr, to = nullptr;
     throw_unless(cudaEventCreate(&from), "an event"), throw_unless(cudaEventCreate(&to), "an event");
     const double flops = 2.0 * static_cast<double>(args.m * args.n) * static_cast<double>(args.k);
@@ -101,7 +119,12 @@ void gemm_beside_copy_suite(Bench& bench) {
                                {"cluster", std::to_string(cluster)}});
         if (!bench.wanted("gemm_beside_copy", key)) continue;
         const Sides gemm_alone = beside.run(gemm_sms, 0, cluster), copy_alone = beside.run(0, copy_sms, cluster);
+        beside.poison_outputs();
         const Sides both = beside.run(gemm_sms, copy_sms, cluster);
+        if (const std::string wrong = beside.complaint(); !wrong.empty()) {
+          bench.fail("gemm_beside_copy " + one_line(key) + ": " + wrong);
+          continue;
+        }
         const double flops = 2.0 * static_cast<double>(shape[0] * shape[1]) * static_cast<double>(shape[2]);
         bench.write("gemm_beside_copy", {key,
                                          {{"gemm_alone_us", four_digits(gemm_alone.gemm_us)},
