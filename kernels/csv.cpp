@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 namespace railcast::kernels {
 namespace {
@@ -27,6 +28,37 @@ std::vector<std::string> cells(const MeasuredRow& row) {
   for (const auto& [name, value] : row.key) texts.push_back(value);
   for (const auto& [name, value] : row.values) texts.push_back(value);
   return texts;
+}
+
+constexpr const char* kLater = " and later: ";
+
+std::vector<std::string> lines_of(const std::filesystem::path& path) {
+  std::vector<std::string> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+/// What the comments say of the last rows: the last note, or all of them.
+std::string last_origin(const std::vector<std::string>& lines) {
+  std::string origin;
+  for (const std::string& line : lines) {
+    if (line.empty() || line[0] != '#') break;
+    origin = line.find(kLater) == std::string::npos ? origin + line + "\n" : line;
+  }
+  return origin;
+}
+
+/// Replaces the file whole or not at all.
+void rewrite(const std::filesystem::path& path, const std::vector<std::string>& lines) {
+  const std::filesystem::path draft = path.string() + ".part";
+  std::ofstream out(draft);
+  for (const std::string& line : lines) out << line << '\n';
+  out.close();
+  if (out) return std::filesystem::rename(draft, path);
+  std::error_code ignored;
+  std::filesystem::remove(draft, ignored);
+  throw std::runtime_error(path.string() + ": cannot be written; is the folder writable and the disk not full?");
 }
 
 constexpr std::uintmax_t kLargestFile = 16 << 20;  // what `railcast fit` reads
@@ -91,6 +123,26 @@ double MeasuredFile::number(const Fields& key, const std::string& column) const 
   return row != nullptr && row->count(column) > 0 ? std::strtod(row->at(column).c_str(), nullptr) : 0;
 }
 
+/// "# row 12 and later: device: ..., commit: ..., date: ..." above the header, unless all but the date is as before.
+void MeasuredFile::note_origin() {
+  if (std::exchange(noted_, true) || rows_.empty()) return;
+  std::vector<std::string> lines = lines_of(path_);
+  const std::string before = last_origin(lines);
+  std::string said;
+  bool new_here = false;
+  for (const std::string& comment : comments_) {
+    if (comment.find(": ") == std::string::npos) continue;
+    said += (said.empty() ? "" : ", ") + comment;
+    new_here = new_here || (comment.find("date: ") != 0 && before.find(comment) == std::string::npos);
+  }
+  if (!new_here) return;
+  const auto header =
+      std::find_if(lines.begin(), lines.end(), [](const std::string& line) { return line.empty() || line[0] != '#'; });
+  const auto next_row = lines.end() - header;  // the header counts for the one to come
+  lines.insert(header, "# row " + std::to_string(next_row) + kLater + said);
+  rewrite(path_, lines);
+}
+
 void MeasuredFile::append(const MeasuredRow& row) {
   const std::vector<std::string> names = columns(row);
   if (!header_.empty() && header_ != names)
@@ -98,6 +150,7 @@ void MeasuredFile::append(const MeasuredRow& row) {
                              join(names) + "'; move the file away and measure again");
   if (path_.has_parent_path()) std::filesystem::create_directories(path_.parent_path());
   end_with_a_line(path_);
+  note_origin();
   std::ofstream out(path_, std::ios::app);
   if (header_.empty()) {
     for (const std::string& comment : comments_) out << "# " << comment << '\n';

@@ -26,18 +26,20 @@ class MeasuredFile {
   /// The number in a column of the first row with this key; 0 where there is none.
   double number(const Fields& key, const std::string& column) const;
   /// Writes comments and header first if the file is new; the row is flushed before this returns. An unfinished row is
-  /// cut off.
+  /// cut off. Where the file's comments are another run's, one more says from which row on these hold.
   void append(const MeasuredRow& row);
   const std::filesystem::path& path() const { return path_; }
 
  private:
   using Row = std::map<std::string, std::string>;
   const Row* find(const Fields& key) const;
+  void note_origin();
 
   std::filesystem::path path_;
   std::vector<std::string> comments_;
   std::vector<std::string> header_;
   std::vector<Row> rows_;
+  bool noted_ = false;  ///< where the rows of this run come from
 };
 
 /// Makes the folder; throws where no file can be written in it.

@@ -44,6 +44,25 @@ TEST_CASE("a run started again finds its rows, and measures a cut-off one again"
   CHECK(text(path) == "# first\nm,impl,p50_us\n64,railcast,9.5\n128,railcast,10.1\n");
 }
 
+TEST_CASE("rows that another commit adds say so, once", "[kernels][csv]") {
+  const auto path = fresh("origin.csv");
+  const auto from = [&](const char* commit, const char* date) {
+    return MeasuredFile(path,
+                        {"device: x", std::string("commit: ") + commit, std::string("date: ") + date, "by a test"});
+  };
+  from("a", "1").append(row("1", "1"));
+  from("a", "2").append(row("2", "2"));  // as before
+  MeasuredFile other = from("b", "3");
+  other.append(row("3", "3")), other.append(row("4", "4"));
+  from("b", "4").append(row("5", "5"));
+  const std::string comments = "# device: x\n# commit: a\n# date: 1\n# by a test\n";
+  const std::string note = "# row 3 and later: device: x, commit: b, date: 3\n";
+  const std::string rows = "m,impl,p50_us\n1,railcast,1\n2,railcast,2\n3,railcast,3\n4,railcast,4\n5,railcast,5\n";
+  CHECK(text(path) == comments + note + rows);
+  from("a", "5").append(row("6", "6"));
+  CHECK(text(path) == comments + note + "# row 6 and later: device: x, commit: a, date: 5\n" + rows + "6,railcast,6\n");
+}
+
 TEST_CASE("a file cut off in its header or comments begins anew", "[kernels][csv]") {
   for (const char* left : {"# dev", "# first\nm,im"}) {
     const auto path = fresh("header.csv");
