@@ -38,6 +38,14 @@ std::string today() {
   return text;
 }
 
+/// Of the current GPU, whose number NVML may not share; empty: unknown.
+std::string pci_address() {
+  int device = 0;
+  char text[32] = {};
+  if (cudaGetDevice(&device) != cudaSuccess) return "";
+  return cudaDeviceGetPCIBusId(text, sizeof text, device) == cudaSuccess ? text : "";
+}
+
 /// The name of the folder: "NVIDIA H100 80GB HBM3" -> "h100".
 std::string short_name(const std::string& gpu) {
   for (const char* known : {"H100", "H200", "H800", "H20"})
@@ -99,7 +107,7 @@ std::int64_t between(Random& random, std::int64_t low, std::int64_t high) {
   return std::uniform_int_distribution<std::int64_t>(low, high)(random);
 }
 
-Bench::Bench(Options options) : options_(std::move(options)) {
+Bench::Bench(Options options) : options_(std::move(options)), nvml_(pci_address()) {
   const Device device = hopper_device();
   sms_ = device.sms;
   cudaDeviceProp properties{};

@@ -21,12 +21,15 @@ bool call(void* library, const char* name, Args... args) {
 
 }  // namespace
 
-Nvml::Nvml() : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW)) {
+Nvml::Nvml(const std::string& pci_address) : library_(dlopen("libnvidia-ml.so.1", RTLD_NOW)) {
   if (library_ == nullptr) return;
   if (!call(library_, "nvmlInit_v2")) return;
   std::array<char, 96> text{};
   if (call(library_, "nvmlSystemGetDriverVersion", text.data(), 96U)) driver_ = text.data();
-  if (!call(library_, "nvmlDeviceGetHandleByIndex_v2", 0U, &device_)) device_ = nullptr;
+  const bool found =
+      (!pci_address.empty() && call(library_, "nvmlDeviceGetHandleByPciBusId_v2", pci_address.c_str(), &device_)) ||
+      call(library_, "nvmlDeviceGetHandleByIndex_v2", 0U, &device_);
+  if (!found) device_ = nullptr;
 }
 
 Nvml::~Nvml() {

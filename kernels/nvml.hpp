@@ -15,7 +15,8 @@ struct Gpu {
 
 class Nvml {
  public:
-  Nvml();
+  /// Of the GPU at this PCI address ("0000:1b:00.0"); of the first one where NVML does not know it.
+  explicit Nvml(const std::string& pci_address);
   ~Nvml();
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <thread>
 
 #include "kernels/bench.hpp"
@@ -92,6 +93,9 @@ Timing Bench::cool(const Run& run) {
   if (flush_ == nullptr) {
     flush_bytes_ = std::min<std::size_t>(kFlushBytes, free_bytes() / 2);
     throw_unless(cudaMalloc(&flush_, flush_bytes_), "allocating the flush buffer");
+    if (flush_bytes_ < kFlushBytes)
+      std::printf("cool: memory is short, the memset before each launch is %.1f GB instead of 8\n",
+                  static_cast<double>(flush_bytes_) / (1 << 30));
   }
   Events events(2 * kCoolSamples + 2);
   std::vector<double> us;
