@@ -57,6 +57,29 @@ __global__ __launch_bounds__(kForwardThreads) void forward_row(const RmsNormArgs
 constexpr int kBackwardThreads = 512, kMostStages = 8;
 constexpr std::int64_t kRingBytes = 200 * 1024;
 
+/// Of eight columns of a row: their part of the sum of d_y * weight * x.
+__device__ __forceinline__ void add_dot(uint4 x, uint4 d, uint4 w, float& dot) {
+  float xf[8], df[8], wf[8];
+  unpack8(x, xf), unpack8(d, df), unpack8(w, wf);
+#pragma unroll
+  for (int k = 0; k < 8; ++k) dot += df[k] * wf[k] * xf[k];
+}
+/// Their d_x; their part of d_weight is added. `pull`: rstd^2 times the mean of that sum.
+__device__ __forceinline__ uint4 gradients(uint4 x, uint4 d, uint4 w, float rstd, float pull, float (&d_w)[8]) {
+  float xf[8], df[8], wf[8];
+  unpack8(x, xf), unpack8(d, df), unpack8(w, wf);
+#pragma unroll
+  for (int k = 0; k < 8; ++k) {
+    d_w[k] += df[k] * (xf[k] * rstd);
+    xf[k] = rstd * (df[k] * wf[k] - xf[k] * pull);
+  }
+  return pack8(xf);
+}
+__device__ __forceinline__ void store_sums(float* to, const float (&d_w)[8]) {
+  reinterpret_cast<float4*>(to)[0] = {d_w[0], d_w[1], d_w[2], d_w[3]};
+  reinterpret_cast<float4*>(to)[1] = {d_w[4], d_w[5], d_w[6], d_w[7]};
+}
+
 struct RowRing {
   Barrier full[kMostStages];
   float scratch[2][kBackwardThreads / 32];
@@ -85,24 +108,15 @@ __device__ __forceinline__ void backward_row(const RmsNormBackwardArgs& a, const
     const int at = i * kBackwardThreads + threadIdx.x;
     x[i] = at < count ? x_row[at] : uint4{};
     d[i] = at < count ? d_row[at] : uint4{};
-    float xf[8], df[8], wf[8];
-    unpack8(x[i], xf), unpack8(d[i], df), unpack8(w[i], wf);
-#pragma unroll
-    for (int k = 0; k < 8; ++k) dot += df[k] * wf[k] * xf[k];
+    add_dot(x[i], d[i], w[i], dot);
   }
   const float pull = block_sum(dot, scratch) / static_cast<float>(a.cols) * rstd * rstd;
   release();
 #pragma unroll
   for (int i = 0; i < vectors; ++i) {
     const int at = i * kBackwardThreads + threadIdx.x;
-    float xf[8], df[8], wf[8];
-    unpack8(x[i], xf), unpack8(d[i], df), unpack8(w[i], wf);
-#pragma unroll
-    for (int k = 0; k < 8; ++k) {
-      d_w[i][k] += df[k] * (xf[k] * rstd);
-      xf[k] = rstd * (df[k] * wf[k] - xf[k] * pull);
-    }
-    if (at < count) store16(a.d_x + row * a.cols + at * 8, pack8(xf));
+    const uint4 d_x = gradients(x[i], d[i], w[i], rstd, pull, d_w[i]);
+    if (at < count) store16(a.d_x + row * a.cols + at * 8, d_x);
   }
 }
 
@@ -143,11 +157,57 @@ __global__ __launch_bounds__(kBackwardThreads, 1) void backward_rows(const RmsNo
 #pragma unroll
   for (int i = 0; i < vectors; ++i) {
     const int at = i * kBackwardThreads + threadIdx.x;
-    if (at >= count) continue;
-    auto* to = reinterpret_cast<float4*>(a.d_weight_parts + blockIdx.x * a.cols + at * 8);
-    to[0] = {d_w[i][0], d_w[i][1], d_w[i][2], d_w[i][3]};
-    to[1] = {d_w[i][4], d_w[i][5], d_w[i][6], d_w[i][7]};
+    if (at < count) store_sums(a.d_weight_parts + blockIdx.x * a.cols + at * 8, d_w[i]);
   }
+}
+
+// ---- backward of rows of up to 1536 columns: a warp a row, so that no row waits for a block's barrier ----
+
+constexpr std::int64_t kNarrowVectors = 6;
+
+/// The warps' sums in their order, to this block's part. `sums`: [warps, cols].
+__device__ void store_part(const RmsNormBackwardArgs& a, const float* sums, int warps) {
+  __syncthreads();
+  for (int col = threadIdx.x; col < a.cols; col += blockDim.x) {
+    float sum = 0;
+    for (int w = 0; w < warps; ++w) sum += sums[w * a.cols + col];
+    a.d_weight_parts[blockIdx.x * a.cols + col] = sum;
+  }
+}
+
+template <int vectors, int warps>
+__global__ __launch_bounds__(warps * 32, 1) void backward_narrow_rows(const RmsNormBackwardArgs a) {
+  extern __shared__ __align__(16) float sums[];
+  const int count = static_cast<int>(a.cols / 8), lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  float d_w[vectors][8] = {};
+  for (std::int64_t row = std::int64_t{blockIdx.x} * warps + warp; row < a.rows;
+       row += std::int64_t{gridDim.x} * warps) {
+    const float rstd = a.rstd[row];
+    uint4 x[vectors], d[vectors];
+#pragma unroll
+    for (int i = 0; i < vectors; ++i) {
+      const int at = i * 32 + lane;
+      x[i] = at < count ? load16(a.x + row * a.cols + at * 8) : uint4{};
+      d[i] = at < count ? load16(a.d_y + row * a.cols + at * 8) : uint4{};
+    }
+    const auto weight = [&](int at) {
+      return at < count ? __ldg(reinterpret_cast<const uint4*>(a.weight) + at) : uint4{};
+    };
+    float dot = 0;
+#pragma unroll
+    for (int i = 0; i < vectors; ++i) add_dot(x[i], d[i], weight(i * 32 + lane), dot);
+    const float pull = warp_sum(dot) / static_cast<float>(a.cols) * rstd * rstd;
+#pragma unroll
+    for (int i = 0; i < vectors; ++i) {
+      const int at = i * 32 + lane;
+      const uint4 d_x = gradients(x[i], d[i], weight(at), rstd, pull, d_w[i]);
+      if (at < count) store16(a.d_x + row * a.cols + at * 8, d_x);
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < vectors; ++i)
+    if (i * 32 + lane < count) store_sums(sums + warp * a.cols + (i * 32 + lane) * 8, d_w[i]);
+  store_part(a, sums, warps);
 }
 
 /// 32 columns a block; eight strips of parts, then the strips in order.
@@ -182,6 +242,14 @@ void launch_backward(const RmsNormBackwardArgs& a, const Launch& launch) {
       <<<static_cast<unsigned>(a.parts), kBackwardThreads, static_cast<unsigned>(bytes), launch.stream>>>(a, stages);
 }
 
+template <int vectors, int warps>
+void launch_narrow_backward(const RmsNormBackwardArgs& a, const Launch& launch) {
+  const auto bytes = static_cast<int>(a.cols * 4 * warps);
+  cudaFuncSetAttribute(backward_narrow_rows<vectors, warps>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  backward_narrow_rows<vectors, warps>
+      <<<static_cast<unsigned>(a.parts), warps * 32, static_cast<unsigned>(bytes), launch.stream>>>(a);
+}
+
 }  // namespace
 
 void rms_norm(const RmsNormArgs& a, const Launch& launch) {
@@ -214,7 +282,11 @@ void rms_norm_backward(const RmsNormBackwardArgs& a, const Launch& launch) {
   require(aligned16(a.x) && aligned16(a.d_y) && aligned16(a.d_x) && aligned16(a.weight) && aligned16(a.d_weight_parts),
           name, "pointers aligned to 16 bytes");
   const std::int64_t vectors = (a.cols / 8 + kBackwardThreads - 1) / kBackwardThreads;
-  if (vectors <= 1)
+  if (a.cols <= 512)
+    launch_narrow_backward<2, 32>(a, launch);
+  else if (a.cols <= kNarrowVectors * 256)
+    launch_narrow_backward<kNarrowVectors, 16>(a, launch);
+  else if (vectors <= 1)
     launch_backward<1>(a, launch);
   else if (vectors <= 2)
     launch_backward<2>(a, launch);

@@ -22,7 +22,7 @@ struct RmsNormArgs {
 void rms_norm(const RmsNormArgs& args, const Launch& launch);
 
 /// d_x = rstd * (d_y * weight - x * rstd^2 * mean(d_y * weight * x)); d_weight = sum over rows of d_y * x * rstd.
-/// Deterministic for a given `parts`: each part sums its rows in order, then the parts are summed in order.
+/// Deterministic for a given `parts`: each part sums its rows in one order, then the parts are summed in order.
 struct RmsNormBackwardArgs {
   std::int64_t rows = 0, cols = 0;
   const Bf16* x = nullptr;
