@@ -14,6 +14,7 @@ using namespace device;
 // ranks send here. An SM stores 32 bytes a cycle, whichever way; warps of their own keep the senders from pausing.
 constexpr int kMostSenders = 8, kWriters = 8, kStages = 3, kHalves = kMostRanks / 32, kLaneScales = 4;
 constexpr int kSenderBytes = 200 * 1024;  // of all senders and writers
+constexpr int kShared = 16;               // one token of so many goes to whichever sender is free
 
 struct Work {
   DispatchArgs a;
@@ -23,28 +24,46 @@ struct Work {
 };
 
 /// A warp's tokens: all ranks' tokens one after another are cut into a run for each block, and a run's tokens are dealt
-/// to the warps of a role. An item is what one notice covers: up to `chunk` tokens of a run and rank.
+/// to the warps of a role. The last of all, one of `shared` (0: none), go to whichever warp is free, since blocks have
+/// more or fewer rows to send. An item is what one notice covers: up to `chunk` tokens of a block and rank.
 class Turns {
  public:
-  __device__ Turns(const Work& w, int warp, int warps) : w_(w), warps_(warps) {
-    std::int64_t all = 0;
-    for (int l = 0; l < w.a.peers.local; ++l) all += w.a.rank[l].tokens;
-    begin_ = all * blockIdx.x / gridDim.x, end_ = all * (blockIdx.x + 1) / gridDim.x;
-    at_ = begin_ + warp - warps;
+  __device__ Turns(const Work& w, int warp, int warps, int shared) : w_(w), warps_(warps) {
+    for (int l = 0; l < w.a.peers.local; ++l) all_ += w.a.rank[l].tokens;
+    claimed_ = shared > 0 ? all_ - all_ / shared : all_;
+    const std::int64_t begin = claimed_ * blockIdx.x / gridDim.x;
+    end_ = claimed_ * (blockIdx.x + 1) / gridDim.x;
+    at_ = begin + warp - warps;
   }
   __device__ bool next(int& local, int& item, std::int64_t& token) {
     at_ += warps_;
-    if (at_ >= end_) return false;
+    if (at_ >= end_) {
+      if (claimed_ == all_) return false;
+      at_ = claim(), end_ = 0;
+      if (at_ >= all_) return claimed_ = all_, false;
+    }
     while (at_ >= first_ + w_.a.rank[local_].tokens) first_ += w_.a.rank[local_++].tokens;
     local = local_, token = at_ - first_;
-    item = static_cast<int>(at_ - begin_) / static_cast<int>(w_.a.chunk) * kMostRanks + local_;
+    item = taken_ / static_cast<int>(w_.a.chunk) * kMostRanks + local_, taken_ += warps_;
     return true;
   }
 
  private:
+  /// Each warp asks until it is told one past the end; the last to do so makes all ready for the next dispatch.
+  __device__ std::int64_t claim() {
+    int* claimed = &sync_of(w_.a.peers, w_.a.peers.first)->claimed;
+    int mine = 0;
+    if (threadIdx.x % 32 == 0) {
+      mine = atomicAdd(claimed, 1);
+      if (mine == all_ - claimed_ + std::int64_t{gridDim.x} * warps_ - 1) *claimed = 0;
+    }
+    return claimed_ + __shfl_sync(full_warp, mine, 0);
+  }
+
   const Work& w_;
-  int warps_, local_ = 0;
-  std::int64_t begin_, end_, at_, first_ = 0;  ///< first_: of rank local_
+  int warps_, local_ = 0, taken_ = 0;
+  std::int64_t all_ = 0, claimed_, end_, at_;  ///< from claimed_ on: for whoever is free
+  std::int64_t first_ = 0;                     ///< of rank local_
 };
 
 /// What this warp has finished since its last notice; lane i's ranks are i, i + 32.
@@ -87,7 +106,7 @@ struct Sending {
 class Sender {
  public:
   __device__ Sender(const Work& w, const int* base, unsigned char* stages, Barrier* full, int warp)
-      : w_(w), base_(base), stages_(stages), full_(full), turns_(w, warp, w.senders) {}
+      : w_(w), base_(base), stages_(stages), full_(full), turns_(w, warp, w.senders, kShared) {}
 
   __device__ void run() {
     Sending queue[kStages];
@@ -203,7 +222,7 @@ struct Writing {
 
 /// `shared` holds one note.
 __device__ void write_all(const Work& w, const int* base, unsigned char* shared, int warp) {
-  Turns turns(w, warp, kWriters);
+  Turns turns(w, warp, kWriters, 0);
   Notice notice;
   const auto notify = [&] {
     __syncwarp();  // a release is cumulative: it is behind the other lanes' parts of notes too

@@ -60,8 +60,11 @@ __device__ bool wait_for_all(const Peers& peers, int ranks, Wait wait) {
 __device__ inline void fill_bases(const Peers& peers, int ranks, int* base) {
   for (int i = threadIdx.x; i < peers.local * ranks; i += blockDim.x) {
     const int rank = peers.first + i / ranks;
+    const ExchangeSync* own = sync_of(peers, rank);
+    const auto counts = own->counts[own->epoch % 2];
     int rows = 0;
-    for (int from = 0; from < rank; ++from) rows += count_at(sync_of(peers, rank), from, i % ranks);
+#pragma unroll 8
+    for (int from = 0; from < rank; ++from) rows += __ldcg(&counts[from][i % ranks]);
     base[i] = rows;
   }
   __syncthreads();

@@ -28,6 +28,7 @@ struct ExchangeShape {
 /// The part of a window through which ranks wait for each other. Zeroed once, before the first layout.
 struct ExchangeSync {
   int late;                                ///< 1 + the rank waited for in vain; 0: none. First in every window
+  int claimed;                             ///< the owner's, of a dispatch that runs: tokens taken by free warps
   unsigned long long epoch;                ///< layouts so far; the owner's
   unsigned long long counted[kMostRanks];  ///< the epoch of rank s's counts here
   unsigned long long ready[kMostRanks];    ///< the epoch of rank s's rows for combine
