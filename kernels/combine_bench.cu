@@ -35,35 +35,31 @@ std::vector<float> expected_weights(const Exchange& e, int rank, const std::vect
   return expected;
 }
 
-/// A part of an array of all ranks, as a host vector.
-template <typename T>
-std::vector<T> part(const std::vector<T>& all, std::int64_t first, std::size_t count) {
-  return {all.begin() + first, all.begin() + first + static_cast<std::ptrdiff_t>(count)};
-}
-
 void compare_ranks(Outcome& out, const Exchange& e, const OnGpu& gpu, const std::vector<std::vector<Bf16>>& y,
                    const std::vector<std::vector<float>>& y_weights, double tolerance) {
   const ExchangeShape& s = e.shape;
   const std::vector<Bf16> got = gpu.out.host();
   const std::vector<float> weights = gpu.out_weights.host();
-  for (int r = 0; r < s.ranks && out.ok; ++r) {
+  const Peers& peers = gpu.back.peers;
+  for (int r = peers.first; r < peers.first + peers.local && out.ok; ++r) {
     const std::string name = "of rank " + std::to_string(r);
     const std::vector<double> expected = reference::combine(s, r, e.chosen, y);
-    compare(out, "out " + name, doubles(part(got, r * s.tokens * s.cols, expected.size())), expected, tolerance,
-            tolerance > 0 ? 1e-6 : 0);
-    compare_bits(out, "out_weights " + name,
-                 part(weights, r * s.tokens * s.top_k, e.chosen[static_cast<std::size_t>(r)].size()),
-                 expected_weights(e, r, y_weights));
+    compare(out, "out " + name, doubles(part(got, static_cast<std::size_t>(r * s.tokens * s.cols), expected.size())),
+            expected, tolerance, tolerance > 0 ? 1e-6 : 0);
+    compare_bits(
+        out, "out_weights " + name,
+        part(weights, static_cast<std::size_t>(r * s.tokens * s.top_k), e.chosen[static_cast<std::size_t>(r)].size()),
+        expected_weights(e, r, y_weights));
   }
 }
 
 }  // namespace
 
 /// Sums of whole numbers bit by bit (as far as BF16 holds them), of normal numbers within BF16's rounding.
-Outcome check_combine(Random& random, const std::vector<int>& gpus, RankGroups::Way way) {
-  const ExchangeShape shape = some_shape(random, gpus.size());
+Outcome check_combine(Random& random, const Domain& domain) {
+  const ExchangeShape shape = some_shape(random, domain.shares());
   const Window window = window_of(shape);
-  const RankGroups ranks(shape.ranks, window.bytes, gpus, way);
+  const RankGroups ranks(shape.ranks, window.bytes, domain);
   Outcome out;
   for (int round = 0; round < 2 && out.ok; ++round) {
     const Exchange e = some_exchange(random, shape);
@@ -79,8 +75,10 @@ Outcome check_combine(Random& random, const std::vector<int>& gpus, RankGroups::
       const std::size_t values = rows * static_cast<std::size_t>(shape.cols);
       y.push_back(round == 0 ? whole_numbers(random, values) : normal_bf16(random, values));
       y_weights.push_back(normal(random, rows * static_cast<std::size_t>(shape.top_k)));
+      if (!ranks.serves(r)) continue;
       upload(gpu.args.peers, r, window.y, y.back()), upload(gpu.args.peers, r, window.y_weights, y_weights.back());
     }
+    ranks.wait();
     gpu.back.chunk = 16 * between(random, 1, 128);
     const int sms = static_cast<int>(between(random, 1, 40));
     ranks.each(gpu.back, [sms](const CombineArgs& a, const RankGroups::Group& g) {
@@ -158,8 +156,8 @@ namespace railcast::kernels {
 void combine_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "combine");
-  layer.check("virtual ranks", [](Random& random) { return check_combine(random, {0}, RankGroups::Way::peer_access); }),
-      layer.check("round trip", check_round_trip);
+  layer.check("virtual ranks", [](Random& random) { return check_combine(random, {{0}}); });
+  layer.check("round trip", check_round_trip);
   if (!layer.timing()) return;
   V3Exchange v3;
   fill_returns(v3);
@@ -171,7 +169,7 @@ void combine_suite(Bench& bench) {
 void combine_tune_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "combine");
-  layer.check("virtual ranks", [](Random& random) { return check_combine(random, {0}, RankGroups::Way::peer_access); });
+  layer.check("virtual ranks", [](Random& random) { return check_combine(random, {{0}}); });
   V3Exchange v3;
   fill_returns(v3);
   for (const int sms : {4, 8, 12, 16, 20, 24, 32})

@@ -61,9 +61,10 @@ std::string wrong_in(const Exchange& e, const Inputs& in, const Received& got, s
 void compare_windows(Outcome& out, const Exchange& e, const Inputs& in, const OnGpu& gpu) {
   const auto rows = reference::dispatched(e.shape, e.chosen);
   const std::vector<int> received = gpu.received.host();
-  for (int d = 0; d < e.shape.ranks && out.ok; ++d) {
+  const Peers& peers = gpu.args.peers;
+  for (int d = peers.first; d < peers.first + peers.local && out.ok; ++d) {
     const auto& expected = rows[static_cast<std::size_t>(d)];
-    const Received got = download(e.shape, gpu.args.peers, d);
+    const Received got = download(e.shape, peers, d);
     if (received[static_cast<std::size_t>(d)] != static_cast<int>(expected.size()))
       out.fail("rank " + std::to_string(d) + " received " + std::to_string(received[static_cast<std::size_t>(d)]) +
                " rows, expected " + std::to_string(expected.size()));
@@ -76,24 +77,28 @@ void compare_windows(Outcome& out, const Exchange& e, const Inputs& in, const On
 
 void compare_layout(Outcome& out, const Exchange& e, const OnGpu& gpu) {
   const auto ranks = static_cast<std::size_t>(e.shape.ranks), experts = static_cast<std::size_t>(e.shape.experts);
-  std::vector<int> rank_counts(ranks * ranks), expert_counts(ranks * experts);
-  for (std::size_t r = 0; r < ranks; ++r) {
+  const std::vector<int> all_ranks = gpu.rank_counts.host(), all_experts = gpu.expert_counts.host();
+  const Peers& peers = gpu.args.peers;
+  for (int rank = peers.first; rank < peers.first + peers.local; ++rank) {
+    const auto r = static_cast<std::size_t>(rank);
+    std::vector<int> rank_counts(ranks), expert_counts(experts);
     const std::vector<int> place = reference::places(e.shape, e.chosen[r]);
-    for (std::size_t i = 0; i < place.size(); ++i) rank_counts[r * ranks + i % ranks] += place[i] >= 0;
+    for (std::size_t i = 0; i < place.size(); ++i) rank_counts[i % ranks] += place[i] >= 0;
     for (const int expert : e.chosen[r])
-      if (expert >= 0) ++expert_counts[r * experts + static_cast<std::size_t>(expert)];
+      if (expert >= 0) ++expert_counts[static_cast<std::size_t>(expert)];
+    const std::string name = " of rank " + std::to_string(rank);
+    compare_bits(out, "rank_counts" + name, part(all_ranks, r * ranks, ranks), rank_counts);
+    compare_bits(out, "expert_counts" + name, part(all_experts, r * experts, experts), expert_counts);
   }
-  compare_bits(out, "rank_counts", gpu.rank_counts.host(), rank_counts);
-  compare_bits(out, "expert_counts", gpu.expert_counts.host(), expert_counts);
 }
 
 }  // namespace
 
 /// Three exchanges through the same windows, each of other data.
-Outcome check_dispatch(Random& random, const std::vector<int>& gpus, RankGroups::Way way) {
-  const ExchangeShape shape = some_shape(random, gpus.size());
+Outcome check_dispatch(Random& random, const Domain& domain) {
+  const ExchangeShape shape = some_shape(random, domain.shares());
   const Window window = window_of(shape);
-  const RankGroups ranks(shape.ranks, window.bytes, gpus, way);
+  const RankGroups ranks(shape.ranks, window.bytes, domain);
   const int sms = static_cast<int>(between(random, 1, 40));
   Outcome out;
   for (int round = 0; round < 3 && out.ok; ++round) {
@@ -106,6 +111,7 @@ Outcome check_dispatch(Random& random, const std::vector<int>& gpus, RankGroups:
     throw_unless(cudaMemcpy(gpu.scales, in.scales.data(), gpu.scales.bytes(), cudaMemcpyHostToDevice),
                  "filling scales");
     for (int r = 0; r < shape.ranks; ++r) {
+      if (!ranks.serves(r)) continue;
       const RankGroups::Group& owner = ranks.group_of(r);
       const OnDevice here(owner.gpu);
       throw_unless(
@@ -148,14 +154,9 @@ Outcome check_late(Random& random) {
 
 // ---- what an SM can store: the senders' loop alone ----
 
-struct FanOut {
-  const char* from;
-  char* to;
-  std::int64_t rows, row_bytes;
-};
 constexpr int kFanWarps = 8, kFanStages = 3;
 
-/// Every row once in and 37 / 7 times out on average, as eight ranks and top-8 of 256 make it.
+/// Every row once in and `sevenths` / 7 times out on average, in turn to here and there.
 __global__ __launch_bounds__(kFanWarps * 32, 1) void fan_out(const FanOut a) {
   extern __shared__ __align__(128) unsigned char shared[];
   __shared__ device::Barrier full[kFanWarps][kFanStages];
@@ -176,9 +177,10 @@ __global__ __launch_bounds__(kFanWarps * 32, 1) void fan_out(const FanOut a) {
   std::uint32_t phase = 0;
   for (int s = 0; row < a.rows; row += step) {
     full[warp][s].wait(phase);
-    const std::int64_t copies = row % 7 < 2 ? 6 : 5;
+    const std::int64_t copies = (row + 1) * a.sevenths / 7 - row * a.sevenths / 7;
     for (std::int64_t c = 0; c < copies; ++c)
-      device::bulk_store(a.to + (c * a.rows + row) * a.row_bytes, stages + s * a.row_bytes, bytes);
+      device::bulk_store(((row + c) % 2 == 0 ? a.here : a.there) + (c * a.rows + row) * a.row_bytes,
+                         stages + s * a.row_bytes, bytes);
     device::bulk_commit();
     device::bulk_wait_read<1>();
     fetch(row + (kFanStages - 1) * step, s == 0 ? kFanStages - 1 : s - 1);
@@ -187,21 +189,26 @@ __global__ __launch_bounds__(kFanWarps * 32, 1) void fan_out(const FanOut a) {
   device::bulk_wait_all();
 }
 
+}  // namespace
+
+void fan_out_on(const FanOut& a, int sms, cudaStream_t stream) {
+  launch_on_sms(fan_out, a, sms, kFanWarps * 32, static_cast<int>(kFanWarps * kFanStages * a.row_bytes), stream,
+                "fan_out");
+}
+
+namespace {
+
 void time_fan_out(V3Exchange& v3, int sms, Layer& layer) {
   const ExchangeShape& s = v3.exchange.shape;
   Array<std::uint8_t> to(static_cast<std::size_t>(6 * s.rows() * s.row_bytes));
-  const FanOut a{reinterpret_cast<const char*>(v3.gpu.x.get()), reinterpret_cast<char*>(to.get()), s.rows(),
-                 s.row_bytes};
+  char* all = reinterpret_cast<char*>(to.get());
+  const FanOut a{reinterpret_cast<const char*>(v3.gpu.x.get()), all, all, s.rows(), s.row_bytes, 37};
   layer.time({.shape = v3.shape(0),
               .dtype = "fp8_block",
               .out_dtype = "fp8_block",
               .impl = "fan_out",
               .bytes = static_cast<double>(s.row_bytes * s.rows()) * (1 + 37.0 / 7),
-              .run =
-                  [=](int, cudaStream_t stream) {
-                    launch_on_sms(fan_out, a, sms, kFanWarps * 32,
-                                  static_cast<int>(kFanWarps * kFanStages * a.row_bytes), stream, "fan_out");
-                  },
+              .run = [=](int, cudaStream_t stream) { fan_out_on(a, sms, stream); },
               .sms = sms});
 }
 
@@ -241,9 +248,8 @@ namespace railcast::kernels {
 void dispatch_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "dispatch");
-  layer.check("virtual ranks",
-              [](Random& random) { return check_dispatch(random, {0}, RankGroups::Way::peer_access); }),
-      layer.check("late rank", check_late);
+  layer.check("virtual ranks", [](Random& random) { return check_dispatch(random, {{0}}); });
+  layer.check("late rank", check_late);
   if (!layer.timing()) return;
   V3Exchange v3;
   fill_inputs(v3);
@@ -257,8 +263,7 @@ void dispatch_suite(Bench& bench) {
 void dispatch_tune_suite(Bench& bench) {
   using namespace layer;
   Layer layer(bench, "dispatch");
-  layer.check("virtual ranks",
-              [](Random& random) { return check_dispatch(random, {0}, RankGroups::Way::peer_access); });
+  layer.check("virtual ranks", [](Random& random) { return check_dispatch(random, {{0}}); });
   V3Exchange v3;
   fill_inputs(v3);
   for (const int sms : {4, 8, 12, 16, 20, 24, 32})

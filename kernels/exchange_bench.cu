@@ -9,10 +9,10 @@
 
 namespace railcast::kernels::layer {
 
-ExchangeShape some_shape(Random& random, std::size_t least_ranks) {
+ExchangeShape some_shape(Random& random, int least_ranks) {
   ExchangeShape s;
   s.ranks = static_cast<int>(between(random, 0, 2) == 0 ? between(random, 2, 64) : between(random, 2, 8));
-  s.ranks = std::max(s.ranks, static_cast<int>(least_ranks));
+  s.ranks = std::max(s.ranks, least_ranks);
   const bool wide = between(random, 0, 9) == 0;
   s.tokens = between(random, 1, s.ranks > 8 || wide ? 12 : 150);
   s.experts = s.ranks * between(random, 1, 8);

@@ -17,12 +17,19 @@ struct Exchange {
 };
 
 /// 2 to 64 ranks; balanced, skewed to one rank, with an empty rank; odd numbers of tokens; top-k from 1.
-ExchangeShape some_shape(Random& random, std::size_t least_ranks = 2);
+ExchangeShape some_shape(Random& random, int least_ranks = 2);
 Exchange some_exchange(Random& random, const ExchangeShape& shape);
 /// DeepSeek-V3's sizes: 7168 columns, 256 experts, 8 different ones of them for each token.
 Exchange v3_exchange(int ranks, std::int64_t tokens);
 /// Copies of a token's row that dispatch makes, over all tokens.
 double copies(const Exchange& exchange);
+
+/// A part of an array of all ranks.
+template <typename T>
+std::vector<T> part(const std::vector<T>& all, std::size_t first, std::size_t count) {
+  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+  return {begin, begin + static_cast<std::ptrdiff_t>(count)};
+}
 
 /// All ranks' inputs and outputs on this GPU.
 class OnGpu {
@@ -52,9 +59,18 @@ class V3Exchange {
   double rows;  ///< copies of tokens over all ranks
 };
 
-/// Random exchanges against the reference; ranks dealt to these GPUs.
-Outcome check_dispatch(Random& random, const std::vector<int>& gpus, RankGroups::Way way);
-Outcome check_combine(Random& random, const std::vector<int>& gpus, RankGroups::Way way);
+/// Random exchanges against the reference; of several processes, each compares what its ranks got.
+Outcome check_dispatch(Random& random, const Domain& domain);
+Outcome check_combine(Random& random, const Domain& domain);
+
+/// The loop of dispatch's senders alone. Every row goes out sevenths / 7 times on average (37 / 7 as eight ranks and
+/// top-8 of 256 make it), copy c of row i to row c * rows + i, in turn here and there.
+struct FanOut {
+  const char* from;
+  char *here, *there;
+  std::int64_t rows, row_bytes, sevenths;
+};
+void fan_out_on(const FanOut& fan_out, int sms, cudaStream_t stream);
 
 /// The error must name the rank that never came.
 void expect_late(Outcome& out, const Peers& peers, const char* kernel, int missing);

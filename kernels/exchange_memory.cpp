@@ -51,6 +51,13 @@ PeerRanks::PeerRanks(std::int64_t window_bytes, const std::vector<int>& devices)
   for (const int device : devices) {
     const OnDevice here(device);
     windows_.push_back(zeroed(window_bytes));
+  }
+  see_each_other(devices);
+}
+
+void see_each_other(const std::vector<int>& devices) {
+  for (const int device : devices) {
+    const OnDevice here(device);
     for (const int other : devices)
       if (other != device) see(device, other);
   }
@@ -65,8 +72,9 @@ Peers PeerRanks::some(int first, int count) const {
 
 IpcRank::IpcRank(std::int64_t window_bytes, int rank) : rank_(rank), window_(zeroed(window_bytes)) {}
 
-IpcRank::~IpcRank() {
+void IpcRank::close() {
   for (void* window : opened_) cudaIpcCloseMemHandle(window);
+  opened_.clear();
 }
 
 cudaIpcMemHandle_t IpcRank::handle() const {

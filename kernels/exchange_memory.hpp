@@ -47,16 +47,21 @@ class PeerRanks {
   std::vector<DeviceArray<char>> windows_;
 };
 
+/// Peer access between all of these; throws as PeerRanks does.
+void see_each_other(const std::vector<int>& devices);
+
 /// One rank a process: this one's window, to be opened by the others. Handles travel by whatever the processes share.
 class IpcRank {
  public:
   IpcRank(std::int64_t window_bytes, int rank);
-  ~IpcRank();
+  /// Every process must have closed the others' windows before one frees its own.
+  ~IpcRank() { close(); }
   IpcRank(const IpcRank&) = delete;
   IpcRank& operator=(const IpcRank&) = delete;
   cudaIpcMemHandle_t handle() const;
   /// handles[r] is rank r's; its own is not opened.
   Peers open(const std::vector<cudaIpcMemHandle_t>& handles);
+  void close();  ///< the others' windows
 
  private:
   int rank_;

@@ -20,6 +20,7 @@ if(TARGET railcast_bench)
 endif()
 # What dispatch and combine share: the windows' layout on any machine, the windows where there is CUDA.
 target_sources(railcast_kernels_reference PRIVATE ${CMAKE_CURRENT_LIST_DIR}/exchange_layout.cpp
+                                                     ${CMAKE_CURRENT_LIST_DIR}/processes.cpp
                                                      ${CMAKE_CURRENT_LIST_DIR}/low_latency_reference.cpp
                                                      ${CMAKE_CURRENT_LIST_DIR}/moe_layer_reference.cpp)
 if(TARGET railcast_kernels)

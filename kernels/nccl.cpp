@@ -1,5 +1,7 @@
 #include "kernels/nccl.hpp"
 
+#include <cstdint>
+
 #include "kernels/error.hpp"
 #include "kernels/exchange_memory.hpp"
 #include "kernels/library.hpp"
@@ -82,12 +84,7 @@ NcclGroup::NcclGroup(const std::vector<int>& gpus) : gpus_(gpus), comms_(gpus.si
 }
 
 NcclGroup::~NcclGroup() {
-  const Library& lib = library();
-  for (std::size_t r = 0; r < windows_.size(); ++r) {
-    lib.window_deregister(comms_[r], windows_[r].handle);
-    lib.free(windows_[r].memory);
-  }
-  for (void* comm : comms_) lib.destroy(comm);
+  for (void* comm : comms_) library().destroy(comm);
 }
 
 std::string NcclGroup::version() {
@@ -123,40 +120,118 @@ void NcclGroup::run(Collective collective, std::size_t bytes, const std::vector<
   throw_unless_nccl(lib.group_end(), name_of(collective));
 }
 
-std::vector<std::vector<char*>> NcclGroup::symmetric_windows(std::size_t bytes) {
+// ---- symmetric windows ----
+
+namespace {
+
+/// What a window's handle points to, in the GPU's memory, in NCCL 2.28 alone: its device headers publish this beginning
+/// (ncclWindow_vidmem), for kernels to find peers' windows. 2.29 tells a host.
+constexpr int kPublished = 228;
+struct PublishedWindow {
+  void* host;
+  char* flat;  ///< rank 0's window; the next rank's is `stride` x 4 GiB further
+  int rank_in_domain, rank;
+  std::uint32_t stride;
+};
+
+PublishedWindow published(const void* handle) {
+  cudaPointerAttributes where{};
+  throw_unless(cudaPointerGetAttributes(&where, handle), "looking at a window's handle");
+  if (where.type != cudaMemoryTypeDevice)
+    throw KernelError(Fault::device, "NCCL " + NcclGroup::version() +
+                                         " registered a window that is not symmetric; GPUs must see each other, and "
+                                         "neither NCCL_CUMEM_ENABLE nor NCCL_WIN_ENABLE may be 0");
+  PublishedWindow window{};
+  throw_unless(cudaMemcpy(&window, handle, sizeof window, cudaMemcpyDeviceToHost), "reading a window's handle");
+  return window;
+}
+
+KernelError elsewhere(std::size_t rank, std::size_t peer) {
+  return {Fault::device, "the window of rank " + std::to_string(peer) + " is not where NCCL " + NcclGroup::version() +
+                             " says that rank " + std::to_string(rank) +
+                             " sees it; ranks must lie in one NVLink domain. Use peer access instead"};
+}
+
+}  // namespace
+
+SymmetricWindows::SymmetricWindows(const NcclGroup& group) : group_(group), windows_(group.comms_.size()) {}
+
+SymmetricWindows::SymmetricWindows(const NcclGroup& group, std::size_t bytes) : SymmetricWindows(group) {
   const Library& lib = library();
-  if (version_code() < kLeastForWindows || lib.window_register == nullptr || lib.allocate == nullptr)
-    throw KernelError(Fault::device,
-                      "symmetric windows need NCCL 2.28 or later, found " + version() + "; use peer access instead");
-  if (lib.peer_pointer == nullptr)
-    throw KernelError(Fault::device, "NCCL " + version() +
-                                         " has no ncclGetPeerDevicePointer (2.29 and later): a host cannot learn where "
-                                         "the windows lie; use peer access instead");
-  const std::size_t ranks = comms_.size();
-  windows_.resize(ranks);
-  for (std::size_t r = 0; r < ranks; ++r) {
-    const OnDevice here(gpus_[r]);
-    throw_unless_nccl(lib.allocate(&windows_[r].memory, bytes), "allocating a window");
+  const int version = version_code();
+  if (version < kLeastForWindows || lib.window_register == nullptr || lib.allocate == nullptr)
+    throw KernelError(Fault::device, "symmetric windows need NCCL 2.28 or later, found " + NcclGroup::version() +
+                                         "; use peer access instead");
+  if (lib.peer_pointer == nullptr && version / 100 != kPublished)
+    throw KernelError(Fault::device, "NCCL " + NcclGroup::version() + " has no ncclGetPeerDevicePointer, and is not " +
+                                         "2.28, whose windows say where they lie; use peer access instead");
+  allocate(bytes), enroll(bytes);
+  const std::size_t ranks = windows_.size();
+  seen_.assign(ranks, std::vector<char*>(ranks));
+  for (std::size_t r = 0; r < ranks; ++r)
+    for (std::size_t p = 0; p < ranks; ++p) {
+      const OnDevice here(group_.gpus_[r]);
+      seen_[r][p] = locate(r, p);
+    }
+  compare();
+}
+
+SymmetricWindows::~SymmetricWindows() {
+  const Library& lib = library();
+  for (std::size_t r = 0; r < windows_.size(); ++r) {
+    if (windows_[r].handle != nullptr) lib.window_deregister(group_.comms_[r], windows_[r].handle);
+    if (windows_[r].memory != nullptr) lib.free(windows_[r].memory);
+  }
+}
+
+void SymmetricWindows::allocate(std::size_t bytes) {
+  for (std::size_t r = 0; r < windows_.size(); ++r) {
+    const OnDevice here(group_.gpus_[r]);
+    throw_unless_nccl(library().allocate(&windows_[r].memory, bytes), "allocating a window");
     throw_unless(cudaMemset(windows_[r].memory, 0, bytes), "clearing a window");
     throw_unless(cudaDeviceSynchronize(), "clearing a window");
   }
+}
+
+void SymmetricWindows::enroll(std::size_t bytes) {
+  const Library& lib = library();
   throw_unless_nccl(lib.group_start(), "starting a group");
-  for (std::size_t r = 0; r < ranks; ++r)
-    throw_unless_nccl(lib.window_register(comms_[r], windows_[r].memory, bytes, &windows_[r].handle, kSymmetric),
+  for (std::size_t r = 0; r < windows_.size(); ++r)
+    throw_unless_nccl(lib.window_register(group_.comms_[r], windows_[r].memory, bytes, &windows_[r].handle, kSymmetric),
                       "registering a window");
   throw_unless_nccl(lib.group_end(), "registering windows");
-  std::vector<std::vector<char*>> seen(ranks, std::vector<char*>(ranks));
-  for (std::size_t r = 0; r < ranks; ++r)
-    for (std::size_t p = 0; p < ranks; ++p) {
-      const OnDevice here(gpus_[r]);
-      void* at = nullptr;
-      throw_unless_nccl(lib.peer_pointer(windows_[r].handle, 0, static_cast<int>(p), &at), "asking for a window");
-      if (at == nullptr)
-        throw KernelError(Fault::device, "rank " + std::to_string(p) + " is not load/store accessible from rank " +
-                                             std::to_string(r) + "; ranks must lie in one NVLink domain");
-      seen[r][p] = static_cast<char*>(at);
+}
+
+/// The peer's window as the rank, whose GPU is current, sees it.
+char* SymmetricWindows::locate(std::size_t rank, std::size_t peer) const {
+  const Library& lib = library();
+  if (lib.peer_pointer != nullptr) {
+    void* at = nullptr;
+    throw_unless_nccl(lib.peer_pointer(windows_[rank].handle, 0, static_cast<int>(peer), &at), "asking for a window");
+    if (at == nullptr) throw elsewhere(rank, peer);
+    return static_cast<char*>(at);
+  }
+  const PublishedWindow window = published(windows_[rank].handle);
+  const auto expected = static_cast<int>(rank);
+  if (window.rank != expected || window.rank_in_domain != expected) throw elsewhere(rank, peer);
+  return window.flat + (static_cast<std::size_t>(window.stride) << 32) * peer;
+}
+
+/// Every rank writes its number where it allocated its window, and must find each other's at the address seen.
+void SymmetricWindows::compare() const {
+  const auto write = [&](std::size_t rank, std::size_t value) {
+    const OnDevice here(group_.gpus_[rank]);
+    throw_unless(cudaMemcpy(windows_[rank].memory, &value, sizeof value, cudaMemcpyHostToDevice), "marking a window");
+  };
+  for (std::size_t r = 0; r < windows_.size(); ++r) write(r, r + 1);
+  for (std::size_t r = 0; r < windows_.size(); ++r)
+    for (std::size_t p = 0; p < windows_.size(); ++p) {
+      const OnDevice here(group_.gpus_[r]);
+      std::size_t found = 0;
+      if (cudaMemcpy(&found, seen_[r][p], sizeof found, cudaMemcpyDeviceToHost) != cudaSuccess || found != p + 1)
+        throw elsewhere(r, p);
     }
-  return seen;
+  for (std::size_t r = 0; r < windows_.size(); ++r) write(r, 0);
 }
 
 }  // namespace railcast::kernels

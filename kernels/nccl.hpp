@@ -28,18 +28,39 @@ class NcclGroup {
   void run(Collective collective, std::size_t bytes, const std::vector<const void*>& from, const std::vector<void*>& to,
            const std::vector<cudaStream_t>& streams) const;
 
-  /// A window of `bytes` on every rank, registered as symmetric memory. [rank][peer]: the peer's window as the rank
-  /// sees it. Throws KernelError (Fault::device) below NCCL 2.28, or where the library cannot tell a host the pointers.
-  std::vector<std::vector<char*>> symmetric_windows(std::size_t bytes);
+ private:
+  friend class SymmetricWindows;
+  std::vector<int> gpus_;
+  std::vector<void*> comms_;
+};
+
+/// A zeroed window of `bytes` on every rank of a group, registered as symmetric memory. To go before the group does.
+class SymmetricWindows {
+ public:
+  /// Throws KernelError (Fault::device) below NCCL 2.28, where the ranks do not all lie in one NVLink domain, or where
+  /// a rank does not find the others' windows at the addresses that NCCL gives.
+  SymmetricWindows(const NcclGroup& group, std::size_t bytes);
+  ~SymmetricWindows();
+  SymmetricWindows(const SymmetricWindows&) = delete;
+  SymmetricWindows& operator=(const SymmetricWindows&) = delete;
+
+  /// [rank][peer]: the peer's window as the rank sees it.
+  const std::vector<std::vector<char*>>& seen() const { return seen_; }
 
  private:
   struct Window {
     void* memory = nullptr;
     void* handle = nullptr;
   };
-  std::vector<int> gpus_;
-  std::vector<void*> comms_;
+  explicit SymmetricWindows(const NcclGroup& group);
+  void allocate(std::size_t bytes);
+  void enroll(std::size_t bytes);
+  char* locate(std::size_t rank, std::size_t peer) const;
+  void compare() const;
+
+  const NcclGroup& group_;
   std::vector<Window> windows_;
+  std::vector<std::vector<char*>> seen_;
 };
 
 }  // namespace railcast::kernels

@@ -3,6 +3,7 @@
 // GPU's.
 #include "kernels/nvlink_bench.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 
@@ -19,15 +20,16 @@ namespace {
 struct Setting {
   int sms;
   std::int64_t chunk, back_chunk;
+  const char* impl = "railcast";
 };
 
-void write_step(Bench& bench, const PeerExchange& e, const char* kernel, std::int64_t chunk, int sms, double row_bytes,
-                const std::vector<double>& us) {
+void write_step(Bench& bench, const PeerExchange& e, const char* kernel, std::int64_t chunk, const Setting& setting,
+                double row_bytes, const std::vector<double>& us) {
   const ExchangeShape& s = e.exchange.shape;
-  Fields key =
-      fields({"ranks", "gpus", "tokens", "top_k", "cols", "chunk", "sms"},
-             {s.ranks, static_cast<std::int64_t>(e.groups.groups().size()), s.tokens, s.top_k, s.cols, chunk, sms});
-  key.insert(key.begin(), {"kernel", kernel}), key.emplace_back("impl", "railcast");
+  Fields key = fields(
+      {"ranks", "gpus", "tokens", "top_k", "cols", "chunk", "sms"},
+      {s.ranks, static_cast<std::int64_t>(e.groups.groups().size()), s.tokens, s.top_k, s.cols, chunk, setting.sms});
+  key.insert(key.begin(), {"kernel", kernel}), key.emplace_back("impl", setting.impl);
   Fields values = summary(us);
   values.emplace_back("received_gbps", rate(e.received * row_bytes, values));
   values.emplace_back("nvlink_gbps", rate(e.crossing * row_bytes, values));
@@ -58,9 +60,9 @@ void time_exchange(Bench& bench, const PeerExchange& e, const Setting& setting) 
   for (int i = kWarm; i < repetitions; ++i)
     for (int step = 0; step < 3; ++step) us[step].push_back(steps.us(i, step, step + 1));
   const ExchangeShape& s = e.exchange.shape;
-  write_step(bench, e, "layout", 0, setting.sms, 4.0 * s.top_k, us[0]);
-  write_step(bench, e, "dispatch", setting.chunk, setting.sms, static_cast<double>(s.row_bytes + 4 * s.groups), us[1]);
-  write_step(bench, e, "combine", setting.back_chunk, setting.sms, 2.0 * static_cast<double>(s.cols), us[2]);
+  write_step(bench, e, "layout", 0, setting, 4.0 * s.top_k, us[0]);
+  write_step(bench, e, "dispatch", setting.chunk, setting, static_cast<double>(s.row_bytes + 4 * s.groups), us[1]);
+  write_step(bench, e, "combine", setting.back_chunk, setting, 2.0 * static_cast<double>(s.cols), us[2]);
 }
 
 // ---- low latency ----
@@ -102,7 +104,7 @@ void time_low_latency(Bench& bench, int ranks, std::int64_t tokens, const std::v
   constexpr int repetitions = 20, replays = 6;
   Decode d;
   d.shape = {.ranks = ranks, .tokens = tokens, .experts = 256, .top_k = 8, .cols = 7168};
-  const RankGroups groups(ranks, low_latency_window(d.shape).bytes, gpus);
+  const RankGroups groups(ranks, low_latency_window(d.shape).bytes, {gpus});
   for (int r = 0; r < ranks; ++r) {
     const OnDevice here(groups.group_of(r).gpu);  // its arrays lie there
     add_v3_rank(d, static_cast<std::uint32_t>(r));
@@ -141,13 +143,14 @@ void time_low_latency(Bench& bench, int ranks, std::int64_t tokens, const std::v
   }
 }
 
-// ---- plain copies, every GPU to (or from) its neighbour at once ----
+// ---- plain copies, every GPU to (or from) its neighbour at once; by bulk stores, and as dispatch's senders do ----
+
+constexpr std::size_t kCopied = std::size_t{32768} * kCopyRow;
 
 void time_copies(Bench& bench, const std::vector<int>& gpus) {
   constexpr int repetitions = 25;
-  constexpr std::size_t bytes = std::size_t{32768} * kCopyRow;
-  const RankGroups groups(static_cast<int>(gpus.size()), static_cast<std::int64_t>(2 * bytes), gpus);
-  const auto measure = [&](const std::string& impl, int sms, const auto& copy) {
+  const RankGroups groups(static_cast<int>(gpus.size()), static_cast<std::int64_t>(4 * kCopied), {gpus});
+  const auto measure = [&](const std::string& impl, int sms, const auto& copy, double moved = kCopied) {
     Steps steps(groups, repetitions, 1);
     for (int i = 0; i < repetitions; ++i)
       for (std::size_t g = 0; g < gpus.size(); ++g) {
@@ -161,20 +164,30 @@ void time_copies(Bench& bench, const std::vector<int>& gpus) {
     std::vector<double> us;
     for (int i = kWarm; i < repetitions; ++i) us.push_back(steps.us(i, 0, 1));
     Fields key = fields({"gpus", "bytes", "sms"},
-                        {static_cast<std::int64_t>(gpus.size()), static_cast<std::int64_t>(bytes), sms});
+                        {static_cast<std::int64_t>(gpus.size()), static_cast<std::int64_t>(moved), sms});
     key.emplace_back("impl", impl);
     Fields values = summary(us);
-    values.emplace_back("gbps", rate(static_cast<double>(bytes), values));
+    values.emplace_back("gbps", rate(moved, values));
     bench.write("peer_copy", {key, values});
   };
   measure("memcpy", 0, [&](char* mine, char* other, cudaStream_t s) {
-    throw_unless(cudaMemcpyAsync(other + bytes, mine, bytes, cudaMemcpyDeviceToDevice, s), "copying to a peer");
+    throw_unless(cudaMemcpyAsync(other + kCopied, mine, kCopied, cudaMemcpyDeviceToDevice, s), "copying to a peer");
   });
   for (const int sms : {4, 8, 12, 16, 20, 24, 32, 64, 132}) {
     measure("write", sms,
-            [&](char* mine, char* other, cudaStream_t s) { copy_on(other + bytes, mine, bytes, sms, 2, s); });
+            [&](char* mine, char* other, cudaStream_t s) { copy_on(other + kCopied, mine, kCopied, sms, 2, s); });
     measure("read", sms,
-            [&](char* mine, char* other, cudaStream_t s) { copy_on(mine + bytes, other, bytes, sms, 2, s); });
+            [&](char* mine, char* other, cudaStream_t s) { copy_on(mine + kCopied, other, kCopied, sms, 2, s); });
+  }
+  constexpr std::int64_t tokens = 16384, row = kCopyRow;  // of four ranks
+  for (const int sms : {8, 12, 16, 20, 24, 32}) {
+    measure("bulk_write", sms, [&](char* mine, char* other, cudaStream_t s) {
+      fan_out_on({mine, other + kCopied, other + kCopied, 2 * tokens, row, 7}, sms, s);
+    });
+    const auto halves = [&](char* mine, char* other, cudaStream_t s) {
+      fan_out_on({mine, mine + kCopied, other + kCopied, tokens, row, 37}, sms, s);
+    };
+    measure("fan_out", sms, halves, static_cast<double>(tokens * row) * 37 / 14);
   }
 }
 
@@ -186,7 +199,7 @@ double bus_factor(Collective c, double ranks) { return (c == Collective::all_red
 void time_collectives(Bench& bench, const std::vector<int>& gpus) {
   const NcclGroup nccl(gpus);
   constexpr std::size_t most = std::size_t{1} << 30;
-  const RankGroups groups(static_cast<int>(gpus.size()), static_cast<std::int64_t>(2 * most), gpus);
+  const RankGroups groups(static_cast<int>(gpus.size()), static_cast<std::int64_t>(2 * most), {gpus});
   std::vector<const void*> from;
   std::vector<void*> to;
   std::vector<cudaStream_t> streams;
@@ -217,6 +230,45 @@ void time_collectives(Bench& bench, const std::vector<int>& gpus) {
     }
 }
 
+// ---- correctness ----
+
+/// Of several processes: right where it is in all of them.
+Outcome together(const Domain& domain, Outcome mine) {
+  if (domain.processes == nullptr) return mine;
+  const std::vector<std::string> all = domain.processes->gather("outcome", mine.complaint);
+  for (std::size_t p = 0; p < all.size(); ++p)
+    if (!all[p].empty()) mine.fail("process " + std::to_string(p) + ": " + all[p]);
+  return mine;
+}
+
+void check_exchanges(Layer& layer, const Domain& domain, const std::string& way) {
+  const auto check = [&](const char* kernel, Outcome (*one)(Random&, const Domain&)) {
+    layer.check(kernel + (", " + way), [&](Random& random) { return together(domain, one(random, domain)); });
+  };
+  check("dispatch", check_dispatch), check("combine", check_combine), check("low latency", check_low_latency);
+}
+
+/// A communicator whose windows can be had; null, with the reason printed: there is none.
+std::unique_ptr<NcclGroup> windowed(const std::vector<int>& gpus) {
+  try {
+    see_each_other(gpus);  // the benches' arrays lie on one of them
+    auto nccl = std::make_unique<NcclGroup>(gpus);
+    const SymmetricWindows probe(*nccl, 1 << 20);
+    return nccl;
+  } catch (const KernelError& none) {
+    std::printf("no NCCL windows: %s\n", none.what());
+    return nullptr;
+  }
+}
+
+void time_windows(Bench& bench, const std::vector<int>& gpus) {
+  const auto nccl = windowed(gpus);
+  if (!nccl) return;
+  const PeerExchange exchange(8, 4096, {gpus, nccl.get()});
+  for (const int sms : {16, 24})
+    time_exchange(bench, exchange, {sms, DispatchArgs{}.chunk, CombineArgs{}.chunk, "railcast_nccl_windows"});
+}
+
 }  // namespace
 }  // namespace railcast::kernels::layer
 
@@ -226,19 +278,22 @@ void nvlink_checks(Bench& bench) {
   using namespace layer;
   const std::vector<int> gpus = all_gpus();
   Layer layer(bench, "nvlink");
-  const auto check_ways = [&](RankGroups::Way way, const std::string& name) {
-    layer.check("dispatch, " + name, [&](Random& random) { return check_dispatch(random, gpus, way); });
-    layer.check("combine, " + name, [&](Random& random) { return check_combine(random, gpus, way); });
-    layer.check("low latency, " + name, [&](Random& random) { return check_low_latency(random, gpus, way); });
-  };
-  check_ways(RankGroups::Way::peer_access, "peer access");
-  try {
-    NcclGroup(gpus).symmetric_windows(1 << 20);
-  } catch (const KernelError& none) {
-    std::printf("NCCL windows not checked: %s\n", none.what());
-    return;
-  }
-  check_ways(RankGroups::Way::nccl_windows, "NCCL windows");
+  check_exchanges(layer, {gpus}, "peer access");
+  const auto nccl = windowed(gpus);
+  if (nccl) check_exchanges(layer, {gpus, nccl.get()}, "NCCL windows");
+}
+
+/// Between processes, a GPU each where there are as many.
+void nvlink_ipc_suite(Bench& bench) {
+  using namespace layer;
+  const std::vector<int> gpus = all_gpus();
+  std::vector<std::string> arguments = {"--suite", "nvlink_ipc", "--seed", std::to_string(bench.options().seed)};
+  if (bench.options().cases > 0) arguments.insert(arguments.end(), {"--cases", std::to_string(bench.options().cases)});
+  Processes processes(std::max(2, static_cast<int>(gpus.size())), arguments);
+  const int gpu = gpus[static_cast<std::size_t>(processes.rank()) % gpus.size()];
+  throw_unless(cudaSetDevice(gpu), "choosing a device");
+  Layer layer(bench, "nvlink_ipc");
+  check_exchanges(layer, {{gpu}, nullptr, &processes}, "CUDA IPC");
 }
 
 /// Ranks: one a GPU, and eight (several a GPU, as many experts each as at expert-parallel 8).
@@ -254,13 +309,14 @@ void nvlink_suite(Bench& bench) {
   std::vector<int> rank_counts = {count};
   if (count < 8) rank_counts.push_back(8);
   for (const int ranks : rank_counts) {
-    const PeerExchange exchange(ranks, 4096, gpus);
+    const PeerExchange exchange(ranks, 4096, {gpus});
     for (const int sms : {8, 12, 16, 20, 24, 32})
       time_exchange(bench, exchange, {sms, DispatchArgs{}.chunk, CombineArgs{}.chunk});
-    for (const int sms : {16, 24})
-      for (const std::int64_t chunk : {64, 128, 256})
-        time_exchange(bench, exchange, {sms, chunk, chunk == 64 ? 1024 : chunk == 128 ? 3584 : 7168});
+    for (const int sms : {8, 12, 16, 20, 24})
+      for (const std::int64_t chunk : {128, 256})
+        time_exchange(bench, exchange, {sms, chunk, chunk == 128 ? 3584 : 7168});
   }
+  time_windows(bench, gpus);
   for (const int ranks : rank_counts)
     for (const std::int64_t tokens : {1, 8, 32, 64, 128}) time_low_latency(bench, ranks, tokens, gpus);
   try {

@@ -74,8 +74,8 @@ inline std::string rate(double bytes, const Fields& times) {
 /// The inputs and outputs of each GPU's ranks in its own memory.
 class PeerExchange {
  public:
-  PeerExchange(int ranks, std::int64_t tokens, const std::vector<int>& gpus)
-      : exchange(v3_exchange(ranks, tokens)), groups(ranks, window_of(exchange.shape).bytes, gpus) {
+  PeerExchange(int ranks, std::int64_t tokens, const Domain& domain)
+      : exchange(v3_exchange(ranks, tokens)), groups(ranks, window_of(exchange.shape).bytes, domain) {
     for (const RankGroups::Group& g : groups.groups()) {
       const OnDevice here(g.gpu);
       sides.push_back(std::make_unique<OnGpu>(exchange, g.peers));

@@ -121,7 +121,7 @@ void nvlink_beside_suite(Bench& bench) {
   }
   std::vector<std::unique_ptr<GemmSide>> gemms;
   for (const int gpu : gpus) gemms.push_back(std::make_unique<GemmSide>(gpu));
-  const PeerExchange exchange(8, 4096, gpus);
+  const PeerExchange exchange(8, 4096, {gpus});
   for (const int sms : {8, 16, 20, 24}) {
     const int gemm_sms = bench.sms() - sms;
     const Times alone = run(exchange, gemms, sms, 0), gemm = run(exchange, gemms, 0, gemm_sms),

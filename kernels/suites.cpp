@@ -38,6 +38,7 @@ void requantize_suite(Bench& bench);
 void layer_v3_suite(Bench& bench);
 void nvlink_suite(Bench& bench);
 void nvlink_checks(Bench& bench);
+void nvlink_ipc_suite(Bench& bench);
 void nvlink_beside_suite(Bench& bench);  // nvlink_beside_bench.cu
 
 const std::vector<Suite>& suites() {
@@ -74,6 +75,8 @@ const std::vector<Suite>& suites() {
       {"tune", "combine_tune", "combine by SMs and chunk (--tune combine)", combine_tune_suite},
       {"nvlink", "nvlink", "dispatch and combine between this host's GPUs, plain peer copies, NCCL", nvlink_suite,
        nvlink_checks},
+      {"nvlink", "nvlink_ipc", "dispatch and combine between processes by CUDA IPC (random cases)", nvlink_ipc_suite,
+       nvlink_ipc_suite},
       {"nvlink", "nvlink_beside", "GEMMs beside dispatch and combine between this host's GPUs", nvlink_beside_suite},
       {"layer", "adamw", "optimiser, and the global norm", adamw_suite, adamw_suite},
   };

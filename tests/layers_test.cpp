@@ -23,7 +23,8 @@ const std::map<std::string, Rule>& rules() {
       {"reports", {{"reports/", "model/", "sim/"}, {"nlohmann/"}}},
       {"kernels",
        {{"kernels/", "model/shapes.hpp", "model/gemm_tile.hpp"},
-        {"Eigen/", "cuda", "cooperative_groups", "cublas", "nccl", "dlfcn.h", "unistd.h"}}},
+        {"Eigen/", "cuda", "cooperative_groups", "cublas", "nccl", "dlfcn.h", "fcntl.h", "spawn.h", "sys/",
+         "unistd.h"}}},
       {"validate", {{"validate/", "reports/", "model/", "sim/"}, {"Eigen/", "nlohmann/"}}},
       {"cli", {{"cli/", "validate/", "reports/", "model/", "sim/"}, {"nlohmann/", "CLI/", "pugixml.hpp", "unistd.h"}}},
   };
