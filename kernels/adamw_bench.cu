@@ -52,7 +52,8 @@ Outcome check(Random& random) {
   a.master = master.data(), a.gradient = gradient.data(), a.m = m.data(), a.v = v.data();
   if (clipped) a.norm = norm.data();
   const reference::AdamW expected = reference::adamw(a);
-  compare(out, "m", doubles(d_m.host()), expected.m, 0x1p-8, 1e-9),
+  // m: FP32 rounds either of two terms of up to 0.06, which may cancel, by up to 2e-9, and so does their sum.
+  compare(out, "m", doubles(d_m.host()), expected.m, 0x1p-8, 6e-9),
       compare(out, "v", doubles(d_v.host()), expected.v, 0x1p-8, 1e-12);
   compare(out, "weights", doubles(weights.host()), expected.master, 0x1p-8, 1e-6);
   out.error = 0;  // of the master weights alone: the rest is rounded to BF16

@@ -59,6 +59,7 @@ __device__ __forceinline__ void send(std::uint32_t to, SoftmaxSum s, std::uint32
 __device__ __forceinline__ SoftmaxSum row_sum(Shared& shared, int turn, std::uint32_t phase, SoftmaxSum mine) {
   const auto cluster = cooperative_groups::this_cluster();
   const unsigned ctas = cluster.num_blocks();
+  if (ctas == 1) return mine;
   Barrier& come = shared.come[turn];
   if (threadIdx.x == 0) come.expect(ctas * sizeof(SoftmaxSum));
   if (threadIdx.x < ctas)
