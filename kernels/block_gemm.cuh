@@ -107,6 +107,7 @@ struct Reader {
     a = __shfl_sync(~0U, operand_word(base + me.group * kBand * kStep), 0);
     b = __shfl_sync(~0U, operand_word(base + C::kStages * C::kABytes), 0);
     scales = base + (ring.scales - ring.a) + (me.group * kBand + me.row) * 4;
+    if constexpr (!C::kTokens) scales = __shfl_sync(~0U, scales, me.lane);
     columns = base + (ring.scales - ring.a) + (C::kRows + me.lane % 4 * 2) * 4;
     full = base + (ring.full - ring.a);
     empty = address_in(base + (ring.empty - ring.a), p.multicast > 1 ? me.lane % 2 : rank);
@@ -133,6 +134,7 @@ __device__ void accumulate(const Work& w, const Reader<C>& in, Cursor<C>& at, We
   for (int i = 0; i < w.k_count; ++i) {
     const int stage = at.stage;
     at.advance();
+    ColumnScales<C> columns(in.columns + stage * C::kScaleBytes);
 #pragma unroll
     for (int v = 0; v < kWaves; ++v) {
       float part[C::kColumns / 2];
@@ -146,7 +148,7 @@ __device__ void accumulate(const Work& w, const Reader<C>& in, Cursor<C>& at, We
         barrier_wait(in.full + at.stage * 8, at.parity);
       }
       if constexpr (C::kTokens) {
-        ColumnScales<C> columns(in.columns + stage * C::kScaleBytes);
+        if (v == 0) columns.begin();
         wgmma_wait<0>();
         pin(part);
         promote_columns<C>(sum[v], part, s0, s8, columns);
@@ -170,51 +172,69 @@ __device__ void skip(const Work& w, const Reader<C>& in, Cursor<C>& at) {
   }
 }
 
-/// A tile's sums to D: a band that may be stored whole through shared memory and TMA, else from registers. `staged`:
-/// how many tiles of this warpgroup went the first way.
+/// Where a band of a warpgroup is laid down for TMA.
+template <class C>
+__device__ std::uint32_t place_of(const Ring<C>& ring, int band) {
+  const int group = band % C::kGroups, turn = band / C::kGroups % C::kStagedBands;
+  return ring.d + (turn * C::kGroups + group) * C::kDBandBytes;
+}
+
+/// What this warpgroup has laid down is there for the warp that stores it.
+__device__ inline void hand_over(int group) {
+  fence_for_tma();
+  named_barrier_arrive(4 + group, 160);
+}
+
+/// A tile's sums to D: a band that may be stored whole through shared memory and TMA, kStagedBands at a time, else from
+/// registers. `staged`: how many times this warpgroup did the former.
 template <class C>
 __device__ void store(const GemmParams& p, const Work& w, const Lane& me, const Ring<C>& ring, int& staged,
                       const float (&sum)[C::kBands][C::kColumns / 2]) {
   const bool stages = through_shared<C>(p, w, me.group);
-  if (stages && staged++ > 0) named_barrier_sync(1 + me.group, 160);  // the previous tile's has been read
 #pragma unroll
   for (int v = 0; v < C::kBands; ++v) {
     const int band = v * C::kGroups + me.group;
     if (w.row + band * kBand >= w.limit) break;
     if (stages && whole(p, w, band)) {
-      stage<C>(ring.d + band * C::kDBytes / (C::kRows / kBand), me, sum[v]);
+      if (v % C::kStagedBands == 0) {
+        if (v > 0) hand_over(me.group);
+        if (staged++ > 0) named_barrier_sync(1 + me.group, 160);  // what lay there has been read
+      }
+      stage<C>(place_of<C>(ring, band), me, sum[v]);
     } else if constexpr (C::kTokens) {
       add_fp32<C>(p, w, me, band, sum[v]);
     } else {
       store_bf16<C>(p, w, me, band, sum[v]);
     }
   }
-  if (!stages) return;
-  fence_for_tma();
-  named_barrier_arrive(4 + me.group, 160);
+  if (stages) hand_over(me.group);
 }
 
 /// One warp for each consumer warpgroup: stores what that has laid down.
 template <class C>
 __device__ void store_staged(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring, int group) {
+  constexpr int kTurn = C::kStagedBands * C::kGroups;
   bool again = false;
   for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
     const Work w = schedule.at(t);
     if (!through_shared<C>(p, w, group)) continue;
-    if (again) {
-      tma_stores_read();
-      named_barrier_arrive(1 + group, 160);
+    for (int first = group; first < C::kRows / kBand && whole(p, w, first); first += kTurn) {
+      if (again) {
+        if constexpr (!C::kTokens) tma_stores_read();
+        named_barrier_arrive(1 + group, 160);
+      }
+      again = true;
+      named_barrier_sync(4 + group, 160);
+      if constexpr (C::kTokens) {
+        add_staged<C>(p, w, first, place_of<C>(ring, first));
+      } else if (elected()) {
+        const std::uint64_t policy = d_policy(p);
+        for (int band = first; band < min(first + kTurn, C::kRows / kBand) && whole(p, w, band); band += C::kGroups)
+          send_staged<C>(p, w, band, place_of<C>(ring, band), policy);
+        tma_stores_commit();
+      }
+      __syncwarp();
     }
-    again = true;
-    if (C::kTokens && t >= schedule.count()) tma_stores_done();  // its rest comes after its beginning
-    named_barrier_sync(4 + group, 160);
-    if (elected()) {
-      const std::uint64_t policy = d_policy(p);
-      for (int band = group; band < C::kRows / kBand && whole(p, w, band); band += C::kGroups)
-        send_staged<C>(p, w, band, ring.d + band * C::kDBytes / (C::kRows / kBand), policy);
-      tma_stores_commit();
-    }
-    __syncwarp();
   }
   tma_stores_read();
 }

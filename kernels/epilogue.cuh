@@ -1,7 +1,6 @@
-// From accumulators to D. A whole band goes through shared memory and TMA, so that the next tile's products begin while
-// it is on its way (where shared memory has room for it: not for 256 rows of FP32). What TMA cannot cut off (row tails
-// of groups) goes straight from registers: a transpose within each quad of lanes makes 16-byte pieces, and tails are
-// plain predicates.
+// From accumulators to D. A whole band goes through shared memory, so that the next products begin while it is on its
+// way: BF16 by TMA, FP32 added by a warp. Row tails of groups go straight from registers: a transpose within each quad
+// of lanes makes 16-byte pieces, and tails are plain predicates.
 #pragma once
 #include <cuda_bf16.h>
 
@@ -18,11 +17,10 @@ __device__ inline std::uint32_t pack(float low, float high) {
 __device__ inline void store_pair(std::uint32_t to, float a, float b) {
   asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to), "f"(a), "f"(b) : "memory");
 }
-/// Adds a box of shared memory to a tensor of FP32; what lies outside the tensor is dropped.
-__device__ inline void tma_add(const CUtensorMap* map, int x, int y, std::uint32_t from) {
-  asm volatile("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map),
-               "r"(x), "r"(y), "r"(from)
-               : "memory");
+__device__ inline float4 load_four(std::uint32_t from) {
+  float4 v;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(from));
+  return v;
 }
 
 /// How L2 should treat D. A D that L2 cannot hold leaves it first: else it pushes out rows and columns still to be
@@ -43,8 +41,6 @@ __device__ inline void tma_store(const CUtensorMap* map, int x, int y, std::uint
       "r"(x), "r"(y), "r"(from), "l"(policy)
       : "memory");
 }
-/// What this thread stored by TMA is in memory.
-__device__ inline void tma_stores_done() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
 
 /// Lanes 4i..4i+3 hold a 4x4 matrix, one row each; afterwards one column each.
 __device__ inline void transpose_quad(std::uint32_t (&w)[4], int lane) {
@@ -95,18 +91,28 @@ __device__ void stage(std::uint32_t to, const Lane& me, const float (&sum)[C::kC
   }
 }
 
-/// What `stage` has laid down to D. FP32 is added: every element once a launch, so the result does not depend on the
-/// order.
+/// What `stage` has laid down of a band to D, by TMA.
 template <class C>
 __device__ void send_staged(const GemmParams& p, const Work& w, int band, std::uint32_t from, std::uint64_t policy) {
-  constexpr int kPiece = C::kTokens ? 32 : 64;
-  const int row = w.row + band * kBand + (C::kTokens ? w.group * p.m : 0);
-  for (int c = 0; c < C::kColumns / kPiece; ++c, from += kBand * kStep) {
-    if constexpr (C::kTokens) {
-      tma_add(&p.d_tiles, w.column + kPiece * c, row, from);
-    } else {
-      tma_store(&p.d_tiles, w.column + kPiece * c, row, from, policy);
-    }
+  for (int c = 0; c < C::kColumns / 64; ++c, from += kBand * kStep)
+    tma_store(&p.d_tiles, w.column + 64 * c, w.row + band * kBand, from, policy);
+}
+
+/// The same of FP32, added to D by the warp, a row at a time; both parts of a CTA's first tile by the same thread in
+/// order, so results repeat bit for bit. TMA could add too, but what waits for device memory there keeps the loads
+/// behind it waiting (NOTES.md).
+template <class C>
+__device__ void add_staged(const GemmParams& p, const Work& w, int band, std::uint32_t from) {
+  static_assert(C::kColumns == 128);
+  const int lane = threadIdx.x % 32, row = w.row + band * kBand, column = w.column + 4 * lane;
+  if (column >= p.n) return;
+  float* d = static_cast<float*>(p.d) + (static_cast<std::int64_t>(w.group) * p.m + row) * p.n + column;
+  const int rows = min(kBand, w.limit - row);
+  from += lane / 8 * kBand * kStep;
+#pragma unroll 4
+  for (int r = 0; r < rows; ++r, d += p.n) {
+    const float4 v = load_four(from + r * kStep + ((lane % 8 ^ r % 8) << 4));
+    add_to_global(d, v.x, v.y, v.z, v.w);
   }
 }
 

@@ -77,10 +77,6 @@ CUtensorMap map_tiles(const void* data, std::int64_t rows, std::int64_t columns)
   return encode(CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, data, columns, rows, columns * 2, 64, 64, CU_TENSOR_MAP_SWIZZLE_128B);
 }
 
-CUtensorMap map_sums(const void* data, std::int64_t rows, std::int64_t columns) {
-  return encode(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, data, columns, rows, columns * 4, 32, 64, CU_TENSOR_MAP_SWIZZLE_128B);
-}
-
 CUtensorMap map_scales(const float* data, std::int64_t rows, std::int64_t k_blocks, std::int64_t stride, int box) {
   return encode(CU_TENSOR_MAP_DATA_TYPE_FLOAT32, data, rows, k_blocks, stride * 4, box, 1, CU_TENSOR_MAP_SWIZZLE_NONE);
 }

@@ -21,8 +21,6 @@ Device hopper_device();
 CUtensorMap map_codes(const void* data, std::int64_t rows, std::int64_t k, int box_rows);
 /// BF16 [rows, columns] in boxes of 64 x 64, 128-byte swizzle.
 CUtensorMap map_tiles(const void* data, std::int64_t rows, std::int64_t columns);
-/// FP32 [rows, columns] in boxes of 64 x 32, 128-byte swizzle.
-CUtensorMap map_sums(const void* data, std::int64_t rows, std::int64_t columns);
 /// FP32 scales [k_blocks][stride], boxes of `box` neighbouring rows of one k block.
 CUtensorMap map_scales(const float* data, std::int64_t rows, std::int64_t k_blocks, std::int64_t stride, int box);
 

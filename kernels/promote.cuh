@@ -78,14 +78,16 @@ __device__ inline float2 load_shared_pair(std::uint32_t address) {
   return x;
 }
 
-/// The scales of this thread's columns, read kAhead pairs of columns ahead of their use.
+/// The scales of this thread's columns: of a step for all bands of a warpgroup, or, where it has one, read kAhead
+/// pairs of columns ahead of their use.
 template <class C>
 struct ColumnScales {
-  static constexpr int kAhead = 4;
+  static constexpr int kAhead = C::kBands > 1 ? C::kColumns / 8 : 4;
   float2 ring[kAhead];
   std::uint32_t first;
 
-  __device__ explicit ColumnScales(std::uint32_t address) : first(address) {
+  __device__ explicit ColumnScales(std::uint32_t address) : first(address) {}
+  __device__ void begin() {
 #pragma unroll
     for (int j = 0; j < kAhead; ++j) ring[j] = load_shared_pair(first + j * 32);
   }

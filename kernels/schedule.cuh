@@ -28,7 +28,7 @@ struct Divide {
 /// Everything a launch carries; lives in constant memory as a __grid_constant__ parameter.
 struct GemmParams {
   CUtensorMap a, b, a_scales, b_scales;  ///< b_scales: only 1x128 (wgrad)
-  CUtensorMap d_tiles;                   ///< D in boxes of 64 rows x 128 bytes
+  CUtensorMap d_tiles;                   ///< BF16 D in boxes of 64 rows x 128 bytes
   const float* weight_scales;            ///< 128x128 scales [groups][ceil(n/128)][k_blocks]
   void* d;
   const int* map;   ///< block_group, valid_rows or k_offsets

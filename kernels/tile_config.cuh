@@ -28,13 +28,15 @@ struct TileConfig {
   static constexpr int kList = kTokens || kOnce ? 1 : kRowTiles;  // row tiles of grouped walks
   static constexpr int kOther = 1024 + 256;                       // alignment, barriers
   // D leaves through shared memory of its own, where there is room
-  static constexpr bool kStaged = !kOnce && kColumns % 64 == 0 && (!kTokens || kRows <= 128);
-  static constexpr int kDBytes = kStaged ? kRows * kColumns * (kTokens ? 4 : 2) : 0;
+  static constexpr bool kStaged = !kOnce && kColumns % 64 == 0;
+  static constexpr int kStagedBands = kTokens ? 1 : kBands;  // of a warpgroup at a time
+  static constexpr int kDBandBytes = kBand * kColumns * (kTokens ? 4 : 2);
+  static constexpr int kDBytes = kStaged ? kGroups * kStagedBands * kDBandBytes : 0;
   static constexpr int kFit = (kSharedLimit - kOther - kDBytes - kList * 4 - 64) / kStageBytes;
   static constexpr int kStages = kFit < 16 ? kFit : 16;
   static constexpr int kShared = kStages * kStageBytes + kDBytes + kOther;  // dynamic
   // Registers of a consumer's and of the other threads where the warpgroups share them out anew (65536 an SM)
-  static constexpr int kConsumerRegisters = kGroups == 3 ? 160 : 232, kOtherRegisters = kGroups == 3 ? 32 : 40;
+  static constexpr int kConsumerRegisters = kGroups == 3 ? 160 : 240, kOtherRegisters = kGroups == 3 ? 32 : 24;
   // 128x128 scale blocks that a tile may touch in n, and where (in 8 columns) the second may begin
   static constexpr int kWeightScales = 128 % kColumns == 0 ? 1 : 2;
   static constexpr int kEdgeStep = std::gcd(kColumns, 128) / 8;

@@ -23,7 +23,6 @@ void wgrad(const WgradArgs& args, const Launch& launch) {
   p.a_scales = map_scales(args.a_scales, args.m, p.k_blocks, args.a_scale_stride, tile.bm);
   p.b_scales = map_scales(args.b_scales, args.n, p.k_blocks, args.b_scale_stride, tile.bn);
   p.d = args.d;
-  p.d_tiles = map_sums(args.d, std::max<std::int64_t>(1, args.groups) * args.m, args.n);
   p.map = args.k_offsets;
   p.m = static_cast<int>(args.m), p.n = static_cast<int>(args.n);
   p.groups = static_cast<int>(std::max<std::int64_t>(1, args.groups));

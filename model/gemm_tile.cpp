@@ -38,7 +38,7 @@ constexpr TileCost kFewRows[] = {{256, 128, 0.466, 3.12}, {192, 128, 0.449, 1.14
 constexpr TileCost kUnequalRows[] = {{256, 128, 0.582, 1.99}, {192, 128, 0.418, 1.20}, {128, 192, 0.472, 0.54},
                                      {128, 160, 0.373, 1.28}, {128, 128, 0.251, 0.65}, {128, 64, 0.176, 0.53},
                                      {64, 128, 0.282, 0.27},  {64, 64, 0.111, 0.87}};
-constexpr TileCost kTokens[] = {{256, 128, 0.92, 11.9}, {128, 128, 0.52, 3.65}};  // from wgrad at k = 4096 and 8192
+constexpr TileCost kTokens[] = {{256, 128, 0.88, 8.2}, {128, 128, 0.475, 3.4}};  // from wgrad at k = 2048 to 8192
 
 /// What a regime of problems costs, beside what a launch costs with any tile. These numbers serve to choose a tile and
 /// for nothing else: each regime's were fitted to how compiled tiles did there, sustained (`railcast-measure --suite
