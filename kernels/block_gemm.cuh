@@ -7,6 +7,7 @@
 #pragma once
 #include <cuda_bf16.h>
 
+#include "kernels/add_up.cuh"
 #include "kernels/device.cuh"
 #include "kernels/epilogue.cuh"
 #include "kernels/promote.cuh"
@@ -22,6 +23,7 @@ using ScheduleOf = Schedule<C::kRows, C::kColumns, C::kTokens>;
 template <class C>
 struct Ring {
   std::uint32_t d, a, b, scales, full, empty;
+  std::uint32_t drained, arrived;  ///< of a split (add_up.cuh)
 
   __device__ explicit Ring(std::uint32_t base)
       : d(base),
@@ -29,7 +31,9 @@ struct Ring {
         b(a + C::kStages * C::kABytes),
         scales(b + C::kStages * C::kBBytes),
         full(scales + C::kStages * C::kScaleBytes),
-        empty(full + C::kStages * 8) {}
+        empty(full + C::kStages * 8),
+        drained(empty + C::kStages * 8),
+        arrived(drained + 8) {}
 };
 
 /// A position in the ring: the stage, and the parity of its current phase.
@@ -68,12 +72,24 @@ __device__ void fill(const GemmParams& p, const Work& w, const Ring<C>& ring, in
   if constexpr (C::kTokens) tma_load(scales + C::kRows * 4, &p.b_scales, w.column, k_block, full);
 }
 
-/// One warp: keeps the ring full. All of it walks the loop, so that addresses stay in uniform registers; one lane asks.
+/// All threads of the CTA: barriers are initialised, the list of row tiles is written.
 template <class C>
-__device__ void produce(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring) {
+__device__ void wait_until_prepared() {
+  named_barrier_sync(0, C::kThreads);
+}
+
+/// One warp: keeps the ring full. All of it walks the loop, so that addresses stay in uniform registers; one lane asks.
+/// Where its first tile is depends on no list, it looks for it while others prepare.
+template <class C>
+__device__ void produce(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring, bool prepared) {
   Cursor<C> at;
+  Work w{};
+  if (schedule.first < schedule.end()) w = schedule.at(schedule.first);
+  if (!prepared) wait_until_prepared<C>();
+  if (p.multicast > 1) cluster_wait();
+  wait_for_previous_kernel();
   for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
-    const Work w = schedule.at(t);
+    if (t > schedule.first) w = schedule.at(t);
     const int needed = boxes<C>(w);
     for (int i = 0; i < w.k_count; ++i, at.advance()) {
       barrier_wait(ring.empty + at.stage * 8, at.parity ^ 1);
@@ -163,6 +179,53 @@ __device__ void accumulate(const Work& w, const Reader<C>& in, Cursor<C>& at, We
   }
 }
 
+/// The product of the stage that `at` stands on, begun.
+template <class C>
+__device__ void begin(const Reader<C>& in, const Cursor<C>& at, float (&part)[C::kColumns / 2]) {
+  barrier_wait(in.full + at.stage * 8, at.parity);
+  multiply<C::kColumns>(part, in.a + at.stage * (C::kABytes / 16), in.b + at.stage * (C::kBBytes / 16));
+}
+
+/// Promotes `part`, the product of the stage that `at` stands on, while that of step `next` runs (if there is one).
+template <class C, bool kLast = false>
+__device__ void promote_behind(const Reader<C>& in, Cursor<C>& at, WeightScales<C>& weights, int next,
+                               float (&part)[C::kColumns / 2], float (&ahead)[C::kColumns / 2],
+                               float (&sum)[C::kColumns / 2]) {
+  const int stage = at.stage;
+  at.advance();
+  const std::uint32_t scales = in.scales + stage * C::kScaleBytes;
+  const float s0 = load_shared(scales), s8 = load_shared(scales + 32);
+  const WeightScales<C> now = weights;
+  if constexpr (!kLast) {
+    weights.turn(next);
+    begin<C>(in, at, ahead);
+  }
+  wgmma_wait<kLast ? 0 : 1>();
+  pin(part);
+  release(in, stage);
+  promote<C>(sum, part, s0, s8, now);
+}
+
+/// The same as `accumulate` where registers have room for two products: the next one runs while one is promoted.
+template <class C>
+__device__ void accumulate_ahead(const Work& w, const Reader<C>& in, Cursor<C>& at, WeightScales<C>& weights,
+                                 float (&sum)[C::kColumns / 2]) {
+  float even[C::kColumns / 2], odd[C::kColumns / 2];
+  weights.turn(0);
+  begin<C>(in, at, even);
+  int next = 1;
+  for (; next + 1 < w.k_count; next += 2) {
+    promote_behind<C>(in, at, weights, next, even, odd, sum);
+    promote_behind<C>(in, at, weights, next + 1, odd, even, sum);
+  }
+  if (next < w.k_count) {
+    promote_behind<C>(in, at, weights, next, even, odd, sum);
+    promote_behind<C, true>(in, at, weights, 0, odd, even, sum);
+  } else {
+    promote_behind<C, true>(in, at, weights, 0, even, odd, sum);
+  }
+}
+
 /// A tile that this CTA has nothing of: hands its stages back as they come.
 template <class C>
 __device__ void skip(const Work& w, const Reader<C>& in, Cursor<C>& at) {
@@ -243,10 +306,12 @@ template <class C>
 __device__ void consume(const GemmParams& p, const ScheduleOf<C>& schedule, const Ring<C>& ring) {
   const Lane me;
   const Reader<C> in(p, ring, me, schedule.rank);
+  if (p.multicast > 1) cluster_wait();
   if (schedule.first >= schedule.count()) return;
   Cursor<C> at;
   WeightScales<C> weights;
   Work w = schedule.at(schedule.first);
+  wait_for_previous_kernel();
   weights.begin(p, w);
   int staged = 0;
   for (int t = schedule.first; t < schedule.end(); t += schedule.stride) {
@@ -255,6 +320,8 @@ __device__ void consume(const GemmParams& p, const ScheduleOf<C>& schedule, cons
     float sum[C::kBands][C::kColumns / 2] = {};
     if (!busy) {
       skip<C>(w, in, at);
+    } else if constexpr (C::kAhead) {
+      accumulate_ahead<C>(w, in, at, weights, sum[0]);
     } else if (C::kBands > 1 && w.row + (C::kGroups + me.group) * kBand >= w.limit) {
       accumulate<C, 1>(w, in, at, weights, sum);
     } else {
@@ -265,7 +332,7 @@ __device__ void consume(const GemmParams& p, const ScheduleOf<C>& schedule, cons
       w = schedule.at(t + schedule.stride), weights.begin(p, w);  // while this tile is stored
     if constexpr (!C::kTokens) {
       if (p.split > 1) {
-        add_up_cluster<C>(p, done, ring.a, me, schedule.rank, sum);
+        add_up_cluster<C>(p, done, ring.a, ring.drained, ring.arrived, me, schedule.rank, sum);
         continue;
       }
     }
@@ -273,19 +340,15 @@ __device__ void consume(const GemmParams& p, const ScheduleOf<C>& schedule, cons
   }
 }
 
-/// The list of row tiles where the walk needs one; returns the number of row tiles.
+/// One warp: the list of row tiles, and their number.
 template <class C>
-__device__ int list_rows(const GemmParams& p, std::uint32_t* list, int* count) {
-  if (p.walk == Walk::dense || p.walk == Walk::token_groups) return (p.m + C::kRows - 1) / C::kRows;
-  if constexpr (C::kList == 1) return 0;
-  if (threadIdx.x < 32) {
-    const int tiles = p.walk == Walk::contiguous ? list_contiguous<C::kRows>(p, list) : list_masked<C::kRows>(p, list);
-    if (threadIdx.x == 0) *count = tiles;
-  }
-  __syncthreads();
-  return *count;
+__device__ void list_rows(const GemmParams& p, RowTile* list, int* count) {
+  if (threadIdx.x >= 32) return;
+  const int tiles = p.walk == Walk::contiguous ? list_contiguous<C::kRows>(p, list) : list_masked<C::kRows>(p, list);
+  if (threadIdx.x == 0) *count = tiles;
 }
 
+/// Barriers; the cluster has arrived afterwards, and waits where it is first of need.
 template <class C>
 __device__ void prepare(const GemmParams& p, const Ring<C>& ring) {
   if (threadIdx.x == 0) {
@@ -294,40 +357,49 @@ __device__ void prepare(const GemmParams& p, const Ring<C>& ring) {
       barrier_init(ring.full + s * 8, 1);
       barrier_init(ring.empty + s * 8, C::kGroups * 4 * p.multicast);
     }
-    barrier_init_fence();
+    barrier_init(ring.drained, C::kGroups * 4 * p.split), barrier_init(ring.arrived, 1);
+    barrier_init_fence();  // one fence: each takes some 80 cycles
   }
-  if (p.multicast > 1 || p.split > 1) cluster_sync();
-  __syncthreads();
+  if (p.multicast > 1 || p.split > 1) cluster_arrive();
 }
 
 template <class C>
 __global__ __launch_bounds__(C::kThreads, 1) void block_gemm(const __grid_constant__ GemmParams p) {
   extern __shared__ std::uint8_t shared[];
-  __shared__ std::uint32_t list[C::kList];
+  __shared__ RowTile list[C::kList];
   __shared__ int listed;
   const Ring<C> ring((shared_address(shared) + 1023) & ~1023U);
   let_next_kernel_start();
   prepare<C>(p, ring);
-  wait_for_previous_kernel();
-  const int cluster = max(p.multicast, p.split), rank = cluster > 1 ? static_cast<int>(cluster_rank()) : 0;
-  const int row_tiles = list_rows<C>(p, list, &listed);
-  const int column_tiles = ((p.n + C::kColumns - 1) / C::kColumns + p.multicast - 1) / p.multicast;
-  const int first = static_cast<int>(blockIdx.x) / cluster, stride = static_cast<int>(gridDim.x) / cluster;
-  const ScheduleOf<C> schedule{p, list, row_tiles, column_tiles, rank, first, stride};
+  const bool lists = C::kList > 1 && (p.walk == Walk::contiguous || p.walk == Walk::masked);
+  const bool cluster = p.multicast > 1 || p.split > 1;
+  if (p.walk != Walk::dense) wait_for_previous_kernel();  // it may have written the groups
+  if (lists) list_rows<C>(p, list, &listed);
+  const auto schedule = [&] {
+    return ScheduleOf<C>{p,
+                         list,
+                         lists ? listed : (p.m + C::kRows - 1) / C::kRows,
+                         cluster ? static_cast<int>(cluster_rank()) : 0,
+                         static_cast<int>(cluster_index()),
+                         static_cast<int>(clusters())};
+  };
   if (threadIdx.x >= C::kGroups * 128) {
     if constexpr (C::kGroups > 1) give_registers<C::kOtherRegisters>();
     const int warp = __shfl_sync(~0U, static_cast<int>(threadIdx.x / 32) - C::kGroups * 4, 0);
+    if (lists || warp > 0) wait_until_prepared<C>();
     if (warp == 0) {
-      produce<C>(p, schedule, ring);
-    } else if (C::kStaged && warp <= C::kGroups) {
-      store_staged<C>(p, schedule, ring, warp - 1);
+      produce<C>(p, schedule(), ring, lists);
+      if (p.split > 1) cluster_wait();
+    } else {
+      if (cluster) cluster_wait();
+      if (C::kStaged && warp <= C::kGroups) store_staged<C>(p, schedule(), ring, warp - 1);
     }
-    if (p.split > 1) cluster_sync();
   } else {
     if constexpr (C::kGroups > 1) take_registers<C::kConsumerRegisters>();
-    consume<C>(p, schedule, ring);
+    wait_until_prepared<C>();
+    consume<C>(p, schedule(), ring);
   }
-  if (cluster > 1) cluster_sync();  // no CTA may leave while another can still write to it
+  if (p.multicast > 1) cluster_sync();  // no CTA may leave while another can still write to it
 }
 
 }  // namespace railcast::kernels

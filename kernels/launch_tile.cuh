@@ -25,8 +25,12 @@ void launch_tile(const Tile& tile, const GemmParams& given, const Launch& launch
                  std::int64_t work) {
   GemmParams params = given;
   const int columns = tile.bn * tile.multicast;
-  params.by_raster = Divide(static_cast<std::uint32_t>(params.raster));
-  params.by_strip = Divide(static_cast<std::uint32_t>(params.raster * ((params.n + columns - 1) / columns)));
+  params.column_tiles = (params.n + columns - 1) / columns;
+  params.height =
+      params.walk == Walk::contiguous ? params.raster : std::min(params.raster, (params.m + tile.bm - 1) / tile.bm);
+  params.by_columns = Divide(static_cast<std::uint32_t>(params.column_tiles));
+  params.by_height = Divide(static_cast<std::uint32_t>(params.height));
+  params.by_split = Divide(static_cast<std::uint32_t>(params.split));
   const int cluster = std::max(tile.multicast, tile.split), sms = launch.sms > 0 ? launch.sms : device.sms;
   if (cluster > sms || (tile.split > 1 && work * tile.split > sms))
     throw KernelError(Fault::argument, "the tile " + describe(tile) + " needs more than the " + std::to_string(sms) +

@@ -7,11 +7,11 @@
 namespace railcast::kernels {
 
 /// The scales of B: one 128x128 block a step, or two with the switch at the 8-column group `edge`. A lane keeps those
-/// of one step of 32, so that a step costs a shuffle instead of a load.
+/// of one step of 32, so that a step costs a shuffle instead of a load, and asks for those of the next 32.
 template <class C>
 struct WeightScales {
   const float* row[C::kWeightScales];
-  float kept[C::kWeightScales], now[C::kWeightScales];
+  float kept[C::kWeightScales], coming[C::kWeightScales], now[C::kWeightScales];
   int edge = 0, last = 0;
 
   /// Asks for those of the tile's first steps.
@@ -24,17 +24,19 @@ struct WeightScales {
       const int block = min(w.column / 128 + i, block_rows - 1);
       row[i] = p.weight_scales + static_cast<std::int64_t>(w.group * block_rows + block) * p.k_blocks + w.k_first;
     }
-    fetch(0);
+    fetch(0), fetch(32);
   }
-  /// The 32 steps from i on.
+  /// The 32 steps from i on are `coming`, and those before are kept.
   __device__ void fetch(int i) {
 #pragma unroll
-    for (int s = 0; s < C::kWeightScales; ++s)
-      kept[s] = __ldg(row[s] + min(i + static_cast<int>(threadIdx.x % 32), last));
+    for (int s = 0; s < C::kWeightScales; ++s) {
+      kept[s] = coming[s];
+      coming[s] = __ldg(row[s] + min(i + static_cast<int>(threadIdx.x % 32), last));
+    }
   }
   /// Those of step i.
   __device__ void turn(int i) {
-    if (i % 32 == 0 && i > 0) fetch(i);
+    if (i % 32 == 0 && i > 0) fetch(i + 32);
 #pragma unroll
     for (int s = 0; s < C::kWeightScales; ++s) now[s] = __shfl_sync(~0U, kept[s], i);
   }

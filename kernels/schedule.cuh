@@ -1,6 +1,7 @@
 // Which tile of D a CTA works on next. Persistent CTAs (or clusters) take tiles t, t + clusters, ...; the order walks
-// `raster` row tiles before it moves to the next column tile, so that what runs at the same time shares rows and
-// columns in L2.
+// `raster` row tiles (a strip) before it moves to the next column tile, so that what runs at the same time shares rows
+// and columns in L2. Masked: no strip has row tiles of two groups. Columns of one group then come one after the other
+// instead of the same columns of all groups at the same time, which lie a multiple of some MB apart in memory.
 #pragma once
 #include <cuda.h>
 
@@ -34,9 +35,10 @@ struct GemmParams {
   const int* map;   ///< block_group, valid_rows or k_offsets
   const int* rows;  ///< rows in use, or null
   int m, n, k_blocks, groups;
-  int raster, multicast, split;
-  bool streams_d;              ///< D is more than L2 holds
-  Divide by_strip, by_raster;  ///< by the tiles of `raster` rows of tiles, and by raster
+  int raster, multicast, split;  ///< raster: a power of two, at most 16
+  int column_tiles, height;      ///< tiles (of a cluster) side by side; row tiles of most strips
+  bool streams_d;                ///< D is more than L2 holds
+  Divide by_columns, by_height, by_split;
   Walk walk;
 };
 
@@ -46,7 +48,15 @@ struct Work {
 };
 
 constexpr int kRowTiles = 2048;  ///< capacity of the list of row tiles (grouped walks)
-constexpr int kGroupBits = 10;   ///< list entry: group, then the index of the row tile's first block
+
+/// An entry of that list.
+struct RowTile {
+  std::uint32_t group : 10;
+  std::uint32_t block : 11;    ///< contiguous: its first 128 rows of the buffer; masked: its index in the group
+  std::uint32_t in_strip : 4;  ///< masked: how many row tiles of its strip come before it
+  std::uint32_t strip : 4;     ///< masked: how many row tiles of its strip there are beside it
+  std::uint32_t two : 1;       ///< contiguous: 256 rows, not 128
+};
 
 /// kStaggers: sums are added to D, and doing so takes memory's time. So that CTAs do it at different times, each begins
 /// with a part of its first tile's steps (the more, the later it stands) and ends with the rest of them. One thread
@@ -54,11 +64,11 @@ constexpr int kGroupBits = 10;   ///< list entry: group, then the index of the r
 template <int kRows, int kColumns, bool kStaggers>
 struct Schedule {
   const GemmParams& p;
-  const std::uint32_t* list;
-  int row_tiles, column_tiles, rank;
+  const RowTile* list;
+  int row_tiles, rank;
   int first, stride;  ///< of this CTA's cluster
 
-  __device__ int count() const { return row_tiles * column_tiles * (p.walk == Walk::token_groups ? p.groups : 1); }
+  __device__ int count() const { return row_tiles * p.column_tiles * (p.walk == Walk::token_groups ? p.groups : 1); }
   __device__ bool staggers() const { return kStaggers && first + stride < count(); }
   /// t goes from `first` to below this by `stride`.
   __device__ int end() const { return count() + (staggers() ? stride : 0); }
@@ -76,11 +86,17 @@ struct Schedule {
 
   __device__ Work tile(int t) const {
     Work w{};
-    const int per_group = row_tiles * column_tiles;
+    const int per_group = row_tiles * p.column_tiles;
     if (p.walk == Walk::token_groups) w.group = t / per_group, t -= w.group * per_group;
-    const int first = p.by_strip.by(t) * p.raster, rest = t - first * column_tiles;
-    const int height = min(p.raster, row_tiles - first);
-    const int column = height == p.raster ? p.by_raster.by(rest) : rest / height;
+    int first = p.by_columns.by(t), height;  // a row tile of the strip, then its first
+    if (p.walk == Walk::masked) {
+      const RowTile tile = list[first];
+      first -= tile.in_strip, height = static_cast<int>(tile.strip) + 1;
+    } else {
+      first &= -p.raster, height = min(p.raster, row_tiles - first);
+    }
+    const int rest = t - first * p.column_tiles;
+    const int column = height == 1 ? rest : height == p.height ? p.by_height.by(rest) : rest / height;
     const int row_tile = first + rest - column * height;
     w.column = (column * p.multicast + (p.multicast > 1 ? rank : 0)) * kColumns;
     place_rows(w, row_tile);
@@ -93,15 +109,15 @@ struct Schedule {
       w.row = w.scale_row = row_tile * kRows, w.limit = p.m;
       return;
     }
-    const std::uint32_t entry = list[row_tile];
-    w.group = static_cast<int>(entry & ((1U << kGroupBits) - 1));
-    const int block = static_cast<int>(entry << 2 >> (kGroupBits + 2));
+    const RowTile tile = list[row_tile];
+    const int block = static_cast<int>(tile.block);
+    w.group = static_cast<int>(tile.group);
     if (p.walk == Walk::masked) {
       w.scale_row = block * kRows, w.row = w.group * p.m + w.scale_row;
       w.limit = w.group * p.m + __ldg(p.map + w.group), w.scale_k = w.group * p.k_blocks;
     } else {
       w.row = w.scale_row = block * 128;
-      w.limit = min(w.row + (entry >> 31 != 0 ? 256 : 128), p.rows != nullptr ? __ldg(p.rows) : p.m);
+      w.limit = min(w.row + (tile.two != 0 ? 256 : 128), p.rows != nullptr ? __ldg(p.rows) : p.m);
     }
   }
 
@@ -110,8 +126,8 @@ struct Schedule {
       w.k_first = __ldg(p.map + w.group) / 128;
       w.k_count = __ldg(p.map + w.group + 1) / 128 - w.k_first;
     } else {
-      w.k_first = p.split > 1 ? rank * p.k_blocks / p.split : 0;
-      w.k_count = (p.split > 1 ? (rank + 1) * p.k_blocks / p.split : p.k_blocks) - w.k_first;
+      w.k_first = p.split > 1 ? p.by_split.by(rank * p.k_blocks) : 0;
+      w.k_count = (p.split > 1 ? p.by_split.by((rank + 1) * p.k_blocks) : p.k_blocks) - w.k_first;
     }
   }
 };
@@ -119,7 +135,7 @@ struct Schedule {
 /// Row tiles of runs of blocks with the same expert: one or (256-row tiles) two 128-row blocks each. One warp; returns
 /// their number.
 template <int kRows>
-__device__ int list_contiguous(const GemmParams& p, std::uint32_t* list) {
+__device__ int list_contiguous(const GemmParams& p, RowTile* list) {
   const int lane = threadIdx.x % 32;
   const int blocks = ((p.rows != nullptr ? min(__ldg(p.rows), p.m) : p.m) + 127) / 128;
   int count = 0, carried_start = 0, carried_group = -2;
@@ -136,7 +152,7 @@ __device__ int list_contiguous(const GemmParams& p, std::uint32_t* list) {
     const bool two = kRows == 256 && next == group;
     if (tile)
       list[count + __popc(tiles & ((1U << lane) - 1))] =
-          static_cast<unsigned>(group) | static_cast<unsigned>(block) << kGroupBits | (two ? 1U << 31 : 0U);
+          RowTile{static_cast<unsigned>(group), static_cast<unsigned>(block), 0, 0, two ? 1U : 0U};
     count += __popc(tiles);
     carried_start = __shfl_sync(~0U, run, 31), carried_group = __shfl_sync(~0U, group, 31);
   }
@@ -145,7 +161,7 @@ __device__ int list_contiguous(const GemmParams& p, std::uint32_t* list) {
 
 /// Row tiles of each group's valid rows. One warp; returns their number.
 template <int kRows>
-__device__ int list_masked(const GemmParams& p, std::uint32_t* list) {
+__device__ int list_masked(const GemmParams& p, RowTile* list) {
   const int lane = threadIdx.x % 32;
   int count = 0;
   for (int base = 0; base < p.groups; base += 32) {
@@ -157,8 +173,11 @@ __device__ int list_masked(const GemmParams& p, std::uint32_t* list) {
       const int other = __shfl_up_sync(~0U, before, step);
       if (lane >= step) before += other;
     }
-    for (int i = 0; i < tiles; ++i)
-      list[count + before - tiles + i] = static_cast<unsigned>(group) | static_cast<unsigned>(i) << kGroupBits;
+    for (int i = 0; i < tiles; ++i) {
+      const int in_strip = i & (p.raster - 1), strip = min(p.raster, tiles - i + in_strip) - 1;
+      list[count + before - tiles + i] = RowTile{static_cast<unsigned>(group), static_cast<unsigned>(i),
+                                                 static_cast<unsigned>(in_strip), static_cast<unsigned>(strip), 0};
+    }
     count += __shfl_sync(~0U, before, 31);
   }
   return count;

@@ -26,7 +26,7 @@ struct TileConfig {
   static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
   static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
   static constexpr int kList = kTokens || kOnce ? 1 : kRowTiles;  // row tiles of grouped walks
-  static constexpr int kOther = 1024 + 256;                       // alignment, barriers
+  static constexpr int kOther = 1024 + 272;                       // alignment, barriers
   // D leaves through shared memory of its own, where there is room
   static constexpr bool kStaged = !kOnce && kColumns % 64 == 0;
   static constexpr int kStagedBands = kTokens ? 1 : kBands;  // of a warpgroup at a time
@@ -37,6 +37,8 @@ struct TileConfig {
   static constexpr int kShared = kStages * kStageBytes + kDBytes + kOther;  // dynamic
   // Registers of a consumer's and of the other threads where the warpgroups share them out anew (65536 an SM)
   static constexpr int kConsumerRegisters = kGroups == 3 ? 160 : 240, kOtherRegisters = kGroups == 3 ? 32 : 24;
+  // Two products at once, where registers have room for them beside the sums
+  static constexpr bool kAhead = !kTokens && kBands == 1 && kGroups < 3 && kColumns <= (kGroups == 1 ? 64 : 128);
   // 128x128 scale blocks that a tile may touch in n, and where (in 8 columns) the second may begin
   static constexpr int kWeightScales = 128 % kColumns == 0 ? 1 : 2;
   static constexpr int kEdgeStep = std::gcd(kColumns, 128) / 8;
