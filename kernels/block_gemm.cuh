@@ -78,6 +78,15 @@ __device__ void wait_until_prepared() {
   named_barrier_sync(0, C::kThreads);
 }
 
+/// Few rows: the bytes of B bound the time, so the first of them are asked to come into L2 while the previous kernel
+/// ends. Only where more tiles follow: with one tile a CTA, A would come later for it and B no earlier.
+template <class C>
+__device__ void prefetch_columns(const GemmParams& p, const ScheduleOf<C>& schedule, const Work& w) {
+  if (C::kTokens || p.walk != Walk::dense || schedule.row_tiles > 2 || w.column >= p.n) return;
+  if (schedule.first + schedule.stride >= schedule.end() || !elected()) return;
+  for (int i = 0; i < min(2, w.k_count); ++i) tma_prefetch_box(&p.b, (w.k_first + i) * kStep, w.column);
+}
+
 /// One warp: keeps the ring full. All of it walks the loop, so that addresses stay in uniform registers; one lane asks.
 /// Where its first tile is depends on no list, it looks for it while others prepare.
 template <class C>
@@ -85,6 +94,7 @@ __device__ void produce(const GemmParams& p, const ScheduleOf<C>& schedule, cons
   Cursor<C> at;
   Work w{};
   if (schedule.first < schedule.end()) w = schedule.at(schedule.first);
+  prefetch_columns<C>(p, schedule, w);
   if (!prepared) wait_until_prepared<C>();
   if (p.multicast > 1) cluster_wait();
   wait_for_previous_kernel();

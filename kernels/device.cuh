@@ -67,6 +67,10 @@ __device__ inline void tma_load(std::uint32_t to, const CUtensorMap* map, int x,
       "l"(map), "r"(x), "r"(y), "r"(barrier)
       : "memory");
 }
+/// Asks for a box to come into L2: a hint, nothing is read by it.
+__device__ inline void tma_prefetch_box(const CUtensorMap* map, int x, int y) {
+  asm volatile("cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%0, {%1, %2}];" ::"l"(map), "r"(x), "r"(y) : "memory");
+}
 /// The same box into the same place of every CTA in `mask`, completing on the barrier of the same offset there.
 __device__ inline void tma_multicast(std::uint32_t to, const CUtensorMap* map, int x, int y, std::uint32_t barrier,
                                      std::uint16_t mask) {
