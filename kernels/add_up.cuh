@@ -2,6 +2,8 @@
 // of a thread's rows r and r + 8): all push their parts of a piece into its owner's shared memory, which counts the
 // bytes that arrive, adds them up in rank order, so that the result is the same in every run, and stores them.
 #pragma once
+#include <algorithm>
+
 #include "kernels/epilogue.cuh"
 
 namespace railcast::kernels {
@@ -54,6 +56,13 @@ __device__ void store_added(const GemmParams& p, const Work& w, const Lane& me, 
   }
 }
 
+/// Room, in pieces, for the parts of all CTAs; a cluster has at most 8.
+constexpr int most_parts(int pieces) {
+  int most = 0;
+  for (int split = 2; split <= 8; ++split) most = std::max(most, (pieces + split - 1) / split * split);
+  return most;
+}
+
 /// buffer: where parts arrive, in memory that nobody uses once all CTAs of the cluster have `drained` their rings;
 /// `arrived` counts the bytes from others. Neighbours are laid down in the order 1, 0, 3, 2: the store wants them in
 /// consecutive registers, and in this order a sum sits in the other register bank than its product, so that no fused
@@ -63,6 +72,7 @@ __device__ void add_up_cluster(const GemmParams& p, const Work& w, std::uint32_t
                                std::uint32_t arrived, const Lane& me, int rank,
                                const float (&sum)[C::kBands][C::kColumns / 2]) {
   constexpr int kEights = C::kColumns / 8, kPieces = C::kBands * kEights, kPieceBytes = C::kGroups * 128 * 16;
+  static_assert(most_parts(kPieces) * kPieceBytes <= C::kStages * (C::kABytes + C::kBBytes));
   const Share own(p, kPieces, rank);
   const std::uint32_t mine = buffer + threadIdx.x * 16;
   const int from_one = p.by_split.by(kPieces + p.split - 1) * kPieceBytes;  // room for the parts of one CTA
