@@ -23,11 +23,6 @@ __device__ inline void barrier_wait_cluster(std::uint32_t barrier) {
       "@done bra DONE;\nbra AGAIN;\nDONE:\n}" ::"r"(barrier)
       : "memory");
 }
-__device__ inline float4 load_shared_four(std::uint32_t address) {
-  float4 v;
-  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(address));
-  return v;
-}
 
 /// Which pieces a CTA owns.
 struct Share {
@@ -107,8 +102,7 @@ __device__ void add_up_cluster(const GemmParams& p, const Work& w, std::uint32_t
     for (int r = 0; r < p.split; ++r) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const float4 x =
-            load_shared_four(mine + r * from_one + (min(first + i, own.end - 1) - own.begin) * kPieceBytes);
+        const float4 x = load_four(mine + r * from_one + (min(first + i, own.end - 1) - own.begin) * kPieceBytes);
         if (r == 0) {
           totals[i] = x;
         } else {

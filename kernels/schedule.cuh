@@ -126,8 +126,9 @@ struct Schedule {
       w.k_first = __ldg(p.map + w.group) / 128;
       w.k_count = __ldg(p.map + w.group + 1) / 128 - w.k_first;
     } else {
-      w.k_first = p.split > 1 ? p.by_split.by(rank * p.k_blocks) : 0;
-      w.k_count = (p.split > 1 ? p.by_split.by((rank + 1) * p.k_blocks) : p.k_blocks) - w.k_first;
+      const bool split = !kStaggers && p.split > 1;  // what is added to D shares no K
+      w.k_first = split ? p.by_split.by(rank * p.k_blocks) : 0;
+      w.k_count = (split ? p.by_split.by((rank + 1) * p.k_blocks) : p.k_blocks) - w.k_first;
     }
   }
 };
