@@ -144,6 +144,29 @@ void add_validate(CLI::App& app, ValidateOptions& o) {
       "Exit codes: 0 every stated bound holds, 1 one is broken, 2 bad input.");
 }
 
+void add_compare(CLI::App& app, CompareOptions& o) {
+  CLI::App* verb = app.add_subcommand("compare", "what got faster or slower between two sets of measured rows");
+  verb->add_option("BEFORE", o.before, "file or folder of measured rows, as `railcast fit` reads them")->required();
+  verb->add_option("AFTER", o.after, "the same, of another time or of a peer")->required();
+  verb->add_option("--impl", o.impl, "only rows of this impl, e.g. railcast (default: every impl beside itself)");
+  auto* base = verb->add_option("--base-impl", o.base_impl, "the impl of BEFORE, where it is another than of AFTER");
+  base->needs("--impl");
+  verb->add_option("--where", o.where, "only shapes with FIELD=N, FIELD>=N or FIELD<=N, e.g. m>=1024 (repeatable)")
+      ->take_all()
+      ->allow_extra_args(false);
+  verb->add_option("--allow", o.allow, "slowdown of a row from which on the exit code is 1, e.g. '5 %'");
+  verb->add_option("--device", o.device, "machine the rows are of, where the files do not say");
+  verb->add_flag("--rows", o.rows, "show each pair");
+  add_json(verb, o.json);
+  verb->footer(
+      "Examples:\n"
+      "  railcast compare last_week.json today.json --allow '5 %'\n"
+      "  railcast compare validate/peers/h100 validate/measured/h100 --base-impl DeepGEMM --impl railcast\n"
+      "  railcast compare validate/measured/h100 validate/measured/h100 --base-impl cublaslt_block --impl railcast \\\n"
+      "      --where 'm>=1024' --rows\n"
+      "Exit codes: 0 compared, 1 a row is slower than --allow, 2 bad input.");
+}
+
 void add_balance(CLI::App& app, BalanceOptions& o) {
   CLI::App* verb = app.add_subcommand("balance", "is expert load balancing worth it, and how often?");
   verb->add_option("COUNTS", o.counts,
@@ -187,7 +210,8 @@ int dispatch(int argc, char** argv) {
   add_import(app, import_options);
   FitOptions fit_options;
   ValidateOptions validate_options;
-  add_fit(app, fit_options), add_validate(app, validate_options);
+  CompareOptions compare_options;
+  add_fit(app, fit_options), add_validate(app, validate_options), add_compare(app, compare_options);
   BalanceOptions balance_options;
   add_balance(app, balance_options);
   app.add_subcommand("list", "the presets, a line each");
@@ -203,6 +227,7 @@ int dispatch(int argc, char** argv) {
   if (app.got_subcommand("sweep")) return sweep(sweep_options);
   if (app.got_subcommand("import-topology")) return import_topology(import_options);
   if (app.got_subcommand("fit")) return fit(fit_options);
+  if (app.got_subcommand("compare")) return compare(compare_options);
   if (app.got_subcommand("validate")) return validate(validate_options);
   if (app.got_subcommand("balance")) return balance(balance_options);
   return list();

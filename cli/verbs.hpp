@@ -68,6 +68,16 @@ struct FitOptions {
 };
 int fit(const FitOptions& o);
 
+struct CompareOptions {
+  std::string before, after;       ///< files or folders of measured rows
+  std::string impl, base_impl;     ///< of after and before; empty: all, each beside itself; before's: as after's
+  std::string device, allow;       ///< allow: a pair's slowdown, "5 %"; empty: any
+  std::vector<std::string> where;  ///< "m>=1024"
+  bool rows = false;               ///< each pair
+  std::optional<std::string> json;
+};
+int compare(const CompareOptions& o);
+
 struct ValidateOptions {
   std::string suite = "all";
   std::string calibration, rows, device;  ///< with rows: forecast them from the calibration's fit

@@ -10,13 +10,14 @@ _railcast() {
     workload.all_to_all.dtype= workload.all_to_all.router='
   COMPREPLY=()
   if [[ $COMP_CWORD -eq 1 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'run sweep schedules tune explain fit validate balance import-topology list --help' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'run sweep schedules tune explain fit validate compare balance import-topology list --help' -- "$word")
     return
   fi
   case $verb in
     run) options+=' --trace --no-fold --allow-oom --threads --sensitivity' ;;
     tune | schedules) options+=' --threads' ;;
     fit) options='--help --output --device --held-out --report' ;;
+    compare) options='--help --json --impl --base-impl --where --allow --device --rows' ;;
     validate) options='--help --json --suite --rows --calibration --device --explain --md' ;;
     explain) options+=' --layer' ;;
     balance) options+=' --scenario --gpus --redundant --tokens --token-ids --window --layer --step --bias-steps' ;;
