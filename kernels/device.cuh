@@ -35,15 +35,6 @@ __device__ inline std::uint32_t address_in(std::uint32_t address, std::uint32_t 
 __device__ inline void barrier_arrive_at(std::uint32_t remote) {
   asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote) : "memory");
 }
-/// Whether that phase is complete already; costs no wait.
-__device__ inline bool barrier_done(std::uint32_t barrier, std::uint32_t parity) {
-  std::uint32_t done;
-  asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.b32 %0, 1, 0, p;\n}"
-               : "=r"(done)
-               : "r"(barrier), "r"(parity)
-               : "memory");
-  return done != 0;
-}
 /// Waits for the phase of the given parity to complete.
 __device__ inline void barrier_wait(std::uint32_t barrier, std::uint32_t parity) {
   asm volatile(

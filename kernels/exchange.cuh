@@ -17,8 +17,6 @@ __device__ __forceinline__ void store_release(unsigned long long* p, unsigned lo
 __device__ __forceinline__ void add_release(unsigned long long* p, unsigned long long v) {
   asm volatile("red.release.sys.global.add.u64 [%0], %1;" ::"l"(p), "l"(v) : "memory");
 }
-/// What other threads' ordinary stores wrote, once waited for, is there for bulk copies too.
-__device__ __forceinline__ void bulk_sees_stores() { asm volatile("fence.proxy.async;" ::: "memory"); }
 
 __device__ __forceinline__ unsigned long long nanoseconds() {
   unsigned long long t;

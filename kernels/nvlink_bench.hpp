@@ -65,11 +65,13 @@ inline Fields summary(std::vector<double> us) {
   };
   return {{"p10_us", at(0.1)}, {"p50_us", at(0.5)}, {"p90_us", at(0.9)}, {"samples", std::to_string(us.size())}};
 }
-inline std::string rate(double bytes, const Fields& times) {
+/// "12.3"
+inline std::string tenths(double x) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.1f", bytes / std::stod(times[1].second) / 1e3);
+  std::snprintf(text, sizeof text, "%.1f", x);
   return text;
 }
+inline std::string rate(double bytes, const Fields& times) { return tenths(bytes / std::stod(times[1].second) / 1e3); }
 
 /// The inputs and outputs of each GPU's ranks in its own memory.
 class PeerExchange {

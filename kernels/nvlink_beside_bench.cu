@@ -101,12 +101,6 @@ Times run(const PeerExchange& e, std::vector<std::unique_ptr<GemmSide>>& gemms, 
   return t;
 }
 
-std::string text(double us) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f", us);
-  return text;
-}
-
 }  // namespace
 }  // namespace railcast::kernels::layer
 
@@ -129,12 +123,12 @@ void nvlink_beside_suite(Bench& bench) {
     Fields key = fields({"m", "n", "k", "gemm_sms", "ranks", "gpus", "tokens", "cols", "sms"},
                         {kM, kN, kK, gemm_sms, 8, static_cast<std::int64_t>(gpus.size()), 4096, 7168, sms});
     bench.write("gemm_beside_exchange", {key,
-                                         {{"dispatch_alone_us", text(alone.dispatch)},
-                                          {"dispatch_beside_us", text(both.dispatch)},
-                                          {"combine_alone_us", text(alone.combine)},
-                                          {"combine_beside_us", text(both.combine)},
-                                          {"gemm_alone_us", text(gemm.gemm)},
-                                          {"gemm_beside_us", text(both.gemm)}}});
+                                         {{"dispatch_alone_us", tenths(alone.dispatch)},
+                                          {"dispatch_beside_us", tenths(both.dispatch)},
+                                          {"combine_alone_us", tenths(alone.combine)},
+                                          {"combine_beside_us", tenths(both.combine)},
+                                          {"gemm_alone_us", tenths(gemm.gemm)},
+                                          {"gemm_beside_us", tenths(both.gemm)}}});
   }
 }
 
