@@ -60,15 +60,14 @@ Condition condition_of(const std::string& text) {
 }
 
 /// Rows whose shape has the fields and meets the conditions.
-std::vector<CalibrationRow> chosen(const std::string& path, const CompareOptions& o) {
-  std::vector<CalibrationRow> rows = load_measured(path, {o.device, 132, "DeepGEMM", "fp8_block"}).rows;
-  for (const std::string& text : o.where) {
-    const Condition c = condition_of(text);
+std::vector<CalibrationRow> chosen(const std::string& path, const std::string& device,
+                                   const std::vector<Condition>& where) {
+  std::vector<CalibrationRow> rows = load_measured(path, {device, 132, "DeepGEMM", "fp8_block"}).rows;
+  for (const Condition& c : where)
     std::erase_if(rows, [&](const CalibrationRow& r) {
       return std::ranges::none_of(numbers_of(r.shape),
                                   [&](const auto& f) { return f.first == c.field && c.holds(f.second); });
     });
-  }
   return rows;
 }
 
@@ -152,7 +151,9 @@ double allowed_of(const std::string& text) try {
 
 int compare(const CompareOptions& o) {
   const double allowed = allowed_of(o.allow);
-  const auto before = chosen(o.before, o), after = chosen(o.after, o);
+  std::vector<Condition> where;
+  for (const std::string& text : o.where) where.push_back(condition_of(text));
+  const auto before = chosen(o.before, o.device, where), after = chosen(o.after, o.device, where);
   const Pairing p = pair_rows(before, after, o.base_impl.empty() ? o.impl : o.base_impl, o.impl);
   if (p.groups.empty())
     throw BadInput(o.after, "",

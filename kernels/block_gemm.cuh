@@ -152,7 +152,7 @@ __device__ void skip(const Work& w, const Reader<C>& in, Cursor<C>& at) {
   }
 }
 
-/// Where a band of a warpgroup is laid down for TMA.
+/// Where a band is laid down for the warp that stores it.
 template <class C>
 __device__ std::uint32_t place_of(const Ring<C>& ring, int band) {
   const int group = band % C::kGroups, turn = band / C::kGroups % C::kStagedBands;
@@ -165,7 +165,7 @@ __device__ inline void hand_over(int group) {
   named_barrier_arrive(4 + group, 160);
 }
 
-/// A tile's sums to D: a band that may be stored whole through shared memory and TMA, kStagedBands at a time, else from
+/// A tile's sums to D: a band that may be stored whole through shared memory, kStagedBands at a time, else from
 /// registers. `staged`: how many times this warpgroup did the former.
 template <class C>
 __device__ void store(const GemmParams& p, const Work& w, const Lane& me, const Ring<C>& ring, int& staged,
