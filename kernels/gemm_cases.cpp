@@ -1,6 +1,7 @@
 #include "kernels/gemm_cases.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "kernels/gemm_check.hpp"
@@ -147,6 +148,33 @@ void gemm_check_cases(Bench& bench) {
     // What is left is D's own rounding: to BF16, or to FP32 of a sum that begins at 0.5.
     return RandomCase{what, sums ? 1e-6 : kBf16CaseTolerance, std::make_unique<FromCpu>(std::move(p))};
   });
+}
+
+std::vector<int> drawn_rows(std::size_t seed, std::int64_t groups, std::int64_t m) {
+  static constexpr std::array<std::array<double, 32>, 3> kDrawn{
+      {{0.1343642, 0.8474337, 0.7637746, 0.2550690, 0.4954351, 0.4494911, 0.6515930, 0.7887234,
+        0.0938596, 0.0283475, 0.8357651, 0.4327671, 0.7622801, 0.0021061, 0.4453872, 0.7215400,
+        0.2287622, 0.9452707, 0.9014275, 0.0305900, 0.0254459, 0.5414125, 0.9391492, 0.3812042,
+        0.2165994, 0.4221166, 0.0290408, 0.2216917, 0.4378876, 0.4958122, 0.2330845, 0.2308665},
+       {0.9560343, 0.9478275, 0.0565514, 0.0848720, 0.8354989, 0.7359700, 0.6697304, 0.3081365,
+        0.6059442, 0.6068017, 0.5812040, 0.1583829, 0.4306696, 0.3935318, 0.7230121, 0.9948196,
+        0.9493955, 0.5441770, 0.4448542, 0.2682407, 0.0359243, 0.0274449, 0.4648939, 0.3184651,
+        0.3800149, 0.8917895, 0.5257528, 0.5605104, 0.2361234, 0.0238581, 0.3251429, 0.1366974},
+       {0.2379646, 0.5442292, 0.3699552, 0.6039200, 0.6257203, 0.0655289, 0.0131680, 0.8374691,
+        0.2593540, 0.2343310, 0.9956448, 0.4702635, 0.8364615, 0.4763532, 0.6390681, 0.1506164,
+        0.6348607, 0.8680453, 0.5231812, 0.7412519, 0.6714115, 0.0640314, 0.7582302, 0.5910996,
+        0.3012677, 0.0310118, 0.8655272, 0.4727491, 0.7188239, 0.8788128, 0.7141295, 0.9210987}}};
+  std::vector<int> rows;
+  for (std::int64_t g = 0; g < groups; ++g)
+    rows.push_back(
+        static_cast<int>((0.7 + 0.6 * kDrawn.at(seed - 1)[static_cast<std::size_t>(g) % 32]) * static_cast<double>(m)));
+  return rows;
+}
+
+std::string listed(const std::vector<int>& rows) {
+  std::string text;
+  for (const int r : rows) text += (text.empty() ? "" : " ") + std::to_string(r);
+  return text;
 }
 
 std::string spoil_some(Random& random, DeviceArray<std::uint8_t>& codes, DeviceArray<float>& scales) {

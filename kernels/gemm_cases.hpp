@@ -26,6 +26,14 @@ inline int some_sms(Random& random) {
   return between(random, 0, 1) == 0 ? 0 : static_cast<int>(between(random, 2, 132));
 }
 
+/// Rows of each group as the published figures of the peer drew them, so that both do the same work: Python's
+/// random.seed(seed), then int(m * random.uniform(0.7, 1.3)) for each group. (Its microseconds times its TFLOPS give
+/// their sums.) Of seeds 1 to 3; more than 32 groups begin anew.
+std::vector<int> drawn_rows(std::size_t seed, std::int64_t groups, std::int64_t m);
+
+/// "22 30 34"
+std::string listed(const std::vector<int>& rows);
+
 /// In one case of eight: a NaN among the codes and an infinite scale. Says what it did.
 std::string spoil_some(Random& random, DeviceArray<std::uint8_t>& codes, DeviceArray<float>& scales);
 

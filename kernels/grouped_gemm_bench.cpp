@@ -1,42 +1,16 @@
-// Suites of the grouped GEMM. The CSV's m is rows per group: even groups as given, uneven ones U(0.7, 1.3) m (hashed;
-// masked ones as the peer drew them).
+// Suites of the grouped GEMM. The CSV's m is rows per group: even groups as given, uneven and masked ones as drawn_rows
+// draws them.
 #include <algorithm>
-#include <array>
 
 #include "kernels/bench.hpp"
 #include "kernels/device_array.hpp"
 #include "kernels/gemm.hpp"
 #include "kernels/gemm_cases.hpp"
 #include "kernels/gemm_check.hpp"
-#include "kernels/hash.cuh"
 #include "kernels/random.hpp"
 
 namespace railcast::kernels {
 namespace {
-
-/// Rows of each group: m, or U(0.7, 1.3) m.
-std::vector<int> rows_of_groups(std::int64_t groups, std::int64_t m, bool uneven) {
-  std::vector<int> rows;
-  for (std::int64_t g = 0; g < groups; ++g) {
-    const double factor = uneven ? 0.7 + 0.6 * static_cast<double>(unit(9, static_cast<std::uint64_t>(g))) : 1.0;
-    rows.push_back(static_cast<int>(factor * static_cast<double>(m)));
-  }
-  return rows;
-}
-
-/// Valid rows as the published figures of the peer drew them, so that both do the same work: Python's random.seed(2),
-/// then int(m * random.uniform(0.7, 1.3)) for each group. (Its microseconds times its TFLOPS give their sum in all 12
-/// shapes.) More groups begin anew.
-std::vector<int> drawn_rows(std::int64_t groups, std::int64_t m) {
-  constexpr std::array<double, 32> kDrawn{0.95603, 0.94783, 0.05655, 0.08487, 0.83550, 0.73597, 0.66973, 0.30814,
-                                          0.60594, 0.60680, 0.58120, 0.15838, 0.43067, 0.39353, 0.72301, 0.99482,
-                                          0.94940, 0.54418, 0.44485, 0.26824, 0.03592, 0.02744, 0.46489, 0.31847,
-                                          0.38001, 0.89179, 0.52575, 0.56051, 0.23612, 0.02386, 0.32514, 0.13670};
-  std::vector<int> rows;
-  for (std::int64_t g = 0; g < groups; ++g)
-    rows.push_back(static_cast<int>((0.7 + 0.6 * kDrawn[static_cast<std::size_t>(g) % 32]) * static_cast<double>(m)));
-  return rows;
-}
 
 /// `rows` rows of A and D, `scale_tables` scale tables of A.
 GemmSet make_set(std::int64_t rows, std::int64_t scale_rows, std::int64_t groups, std::int64_t n, std::int64_t k,
@@ -165,9 +139,7 @@ template <class Args>
 Fields notes_of(Args args, const std::vector<std::int64_t>& shape, std::int64_t m, const std::vector<int>& rows,
                 Tile tile) {
   args.groups = shape[0], args.m = m, args.n = shape[2], args.k = shape[3], args.tile = tile;
-  std::string listed;
-  for (const int r : rows) listed += (listed.empty() ? "" : " ") + std::to_string(r);
-  return {{"tile", describe(choose_tile(args, 0))}, {"group_rows", listed}};
+  return {{"tile", describe(choose_tile(args, 0))}, {"group_rows", listed(rows)}};
 }
 
 }  // namespace
@@ -179,7 +151,9 @@ void grouped_gemm_contiguous_suite(Bench& bench) {
     for (const auto& [n, k] : {std::pair{4096, 7168}, {7168, 2048}})
       for (const int uneven : {0, 1}) usual.push_back({groups, m, n, k, uneven});
   for (const auto& line : bench.shapes("grouped_gemm_contiguous", usual)) {
-    const std::vector<int> rows = rows_of_groups(line.at(0), line.at(1), line.at(4) != 0);
+    const std::vector<int> rows =
+        line.at(4) == 0 ? std::vector<int>(static_cast<std::size_t>(line.at(0)), static_cast<int>(line.at(1)))
+                        : drawn_rows(1, line.at(0), line.at(1));
     Case c = grouped_case("grouped_gemm_contiguous", line, rows);
     c.shape.emplace_back("uneven", std::to_string(line[4]));
     const Tile tile = tile_in(line, 5);
@@ -216,7 +190,7 @@ void grouped_gemm_masked_suite(Bench& bench) {
   for (const auto& [groups, m] : {std::pair{1, 1024}, {2, 512}, {4, 256}, {8, 128}, {16, 64}, {32, 64}})
     for (const auto& [n, k] : {std::pair{4096, 7168}, {7168, 2048}}) usual.push_back({groups, m, n, k});
   for (const auto& line : bench.shapes("grouped_gemm_masked", usual)) {
-    const std::vector<int> rows = drawn_rows(line.at(0), line.at(1));
+    const std::vector<int> rows = drawn_rows(2, line.at(0), line.at(1));
     Case c = grouped_case("grouped_gemm_masked", line, rows);
     const Tile tile = tile_in(line, 4);
     c.notes = notes_of(MaskedGemmArgs{}, line, line[1], rows, tile);

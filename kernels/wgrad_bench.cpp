@@ -129,21 +129,22 @@ void wgrad_suite(Bench& bench) {
   }
 }
 
-/// Lines of --shapes: wgrad_grouped,groups,m,n,k[,bm,bn,multicast,split]; k tokens in each group.
+/// Lines of --shapes: wgrad_grouped,groups,m,n,k[,bm,bn,multicast,split]; about k tokens in each group, unequal as
+/// drawn_rows draws them, rounded up to 128.
 void wgrad_grouped_suite(Bench& bench) {
   std::vector<std::vector<std::int64_t>> usual;
   for (const auto& [groups, tokens] : {std::pair{4, 8192}, {8, 4096}, {16, 2048}})
     for (const auto& [m, n] : {std::pair{4096, 7168}, {7168, 2048}}) usual.push_back({groups, m, n, tokens});
   for (const auto& line : bench.shapes("wgrad_grouped", usual)) {
-    std::vector<int> offsets;
-    for (std::int64_t g = 0; g <= line.at(0); ++g) offsets.push_back(static_cast<int>(g * line.at(3)));
-    Case c = wgrad_case("wgrad_grouped", line[0], line[1], line[2], line[0] * line[3]);
+    std::vector<int> tokens = drawn_rows(3, line.at(0), line.at(3)), offsets = {0};
+    for (int& k : tokens) k = (k + 127) / 128 * 128, offsets.push_back(offsets.back() + k);
+    const std::int64_t all = offsets.back();
+    Case c = wgrad_case("wgrad_grouped", line[0], line[1], line[2], all);
     c.shape = fields({"groups", "m", "n", "k"}, {line[0], line[1], line[2], line[3]});
     const Tile tile = tile_in(line, 4);
-    c.notes = tile_note(line[0], line[1], line[2], line[0] * line[3], tile);
-    c.make = [=](int sets) {
-      return std::make_unique<WgradWorkload>(line[1], line[2], line[0] * line[3], offsets, tile, sets);
-    };
+    c.notes = tile_note(line[0], line[1], line[2], all, tile);
+    c.notes.emplace_back("group_rows", listed(tokens));
+    c.make = [=](int sets) { return std::make_unique<WgradWorkload>(line[1], line[2], all, offsets, tile, sets); };
     if (tile.bm > 0) c.stem = "tile " + describe(tile);
     bench.measure(c);
   }

@@ -56,11 +56,17 @@ Messages messages(const Shape& s) {
       s);
 }
 
-// 128 bytes of K a step: how TMA and the 128-byte swizzle cut it.
-double steps(const Sizes& z, Dtype t, const GemmTile& tile) {
-  return ceil_div(ceil_div(z.k, 128 / bytes_per_element(t)), tile.split);
+// 128 bytes of K a step: how TMA and the 128-byte swizzle cut it. Of a wgrad by group, the mean of its groups.
+double steps(const Problem& p, const Sizes& z, const GemmTile& tile) {
+  const double depth = 128 / bytes_per_element(dtype_of(p.shape));
+  if (!std::holds_alternative<WgradGrouped>(p.shape) || p.group_rows.empty())
+    return ceil_div(ceil_div(z.k, depth), tile.split);
+  double sum = 0;
+  for (const std::int64_t tokens : p.group_rows) sum += ceil_div(d(tokens), depth);
+  return sum / z.groups;
 }
 double row_tiles(const Problem& p, const Sizes& z, const GemmTile& t) {
+  if (std::holds_alternative<WgradGrouped>(p.shape)) return z.groups * ceil_div(z.m, t.bm);
   double sum = 0;
   for (const std::int64_t rows : p.group_rows) sum += ceil_div(d(rows), t.bm);
   return p.group_rows.empty() ? z.groups * ceil_div(z.m, t.bm) : sum;
@@ -79,7 +85,7 @@ Cut cut(const Problem& p, const Sizes& z, const GemmTile& t) {
 
 bool large(const GemmTile& t) { return t.bm * t.bn >= 128 * 128 && t.split == 1; }
 
-/// Mean rows of the groups, as the shape says or as they were.
+/// Mean rows of the groups (tokens of a wgrad), as the shape says or as they were.
 Shape as_run(const Problem& p) {
   Shape s = p.shape;
   if (p.group_rows.empty()) return s;
@@ -88,7 +94,12 @@ Shape as_run(const Problem& p) {
   const auto groups = static_cast<std::int64_t>(p.group_rows.size());
   std::visit(
       [&](auto& x) {
-        if constexpr (requires { x.groups, x.m; }) x.m = std::max<std::int64_t>(1, (sum + groups / 2) / groups);
+        const std::int64_t mean = std::max<std::int64_t>(1, (sum + groups / 2) / groups);
+        if constexpr (std::is_same_v<std::decay_t<decltype(x)>, WgradGrouped>) {
+          x.k = mean;
+        } else if constexpr (requires { x.groups, x.m; }) {
+          x.m = mean;
+        }
       },
       s);
   return s;
@@ -98,7 +109,7 @@ Values tile_features(const Machine& m, const Problem& p, const GemmTile& t) {
   const Sizes z = sizes(p.shape);
   const Dtype type = dtype_of(p.shape);
   const double peak = peak_of(m.chip(), type).per_second() * 1e-6, hbm = m.hbm.per_second() * 1e-6;  // per us
-  const double w = cut(p, z, t).waves(), k = steps(z, type, t), area = t.bm * t.bn, all = d(m.sms);
+  const double w = cut(p, z, t).waves(), k = steps(p, z, t), area = t.bm * t.bn, all = d(m.sms);
   const double depth = 128 / bytes_per_element(type), share = std::min(1.0, 4 * d(p.sms) / all);
   const double loads = 1.0 * t.bm / t.multicast + t.bn;  // rows and columns that come out of L2, a step
   const double l2 = row_tiles(p, z, t) * ceil_div(z.n, t.bn) * k * t.split * loads * 128;

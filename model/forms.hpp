@@ -32,7 +32,7 @@ struct Problem {
   std::int64_t sms = 0;
   std::string variant = {};
   GemmTile tile = {};
-  std::vector<std::int64_t> group_rows = {};  ///< empty: m in every group
+  std::vector<std::int64_t> group_rows = {};  ///< tokens, of a wgrad; empty: m (k) in every group
 };
 
 /// Tiles that GEMM kernels for Hopper are built from (DeepGEMM's, CUTLASS's). Which one a closed library takes is not
