@@ -20,6 +20,14 @@ void allow_shared_memory(const Device& device) {
   allowed.fetch_or(bit, std::memory_order_release);
 }
 
+/// Of the clusters that fit at once, those that the same number of waves needs: the others would save nothing and share
+/// L2 and power with them until the last wave.
+inline std::int64_t clusters_of(std::int64_t work, std::int64_t at_once) {
+  if (work <= at_once) return work;
+  const std::int64_t waves = (work + at_once - 1) / at_once;
+  return (work + waves - 1) / waves;
+}
+
 template <class C>
 void launch_tile(const Tile& tile, const GemmParams& given, const Launch& launch, const Device& device,
                  std::int64_t work) {
@@ -43,7 +51,10 @@ void launch_tile(const Tile& tile, const GemmParams& given, const Launch& launch
   attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(std::min<std::int64_t>(work, sms / cluster) * cluster));
+  // By group, how much of the work there is only the GPU knows
+  const std::int64_t at_once = sms / cluster;
+  const bool known = params.walk == Walk::dense;
+  config.gridDim = dim3(static_cast<unsigned>((known ? clusters_of(work, at_once) : std::min(work, at_once)) * cluster));
   config.blockDim = dim3(C::kThreads);
   config.dynamicSmemBytes = C::kShared;
   config.stream = launch.stream;

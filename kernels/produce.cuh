@@ -16,6 +16,7 @@ template <class C>
 struct Ring {
   std::uint32_t d, a, b, scales, full, empty;
   std::uint32_t drained, arrived;  ///< of a split (add_up.cuh)
+  std::uint32_t freed;             ///< for each warpgroup: sums that it has laid down have been read
 
   __device__ explicit Ring(std::uint32_t base)
       : d(base),
@@ -25,7 +26,8 @@ struct Ring {
         full(scales + C::kStages * C::kScaleBytes),
         empty(full + C::kStages * 8),
         drained(empty + C::kStages * 8),
-        arrived(drained + 8) {}
+        arrived(drained + 8),
+        freed(arrived + 8) {}
 };
 
 /// A position in the ring: the stage, and the parity of its current phase.

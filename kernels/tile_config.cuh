@@ -26,7 +26,7 @@ struct TileConfig {
   static constexpr int kScaleBytes = kRows * 4 + (kTokens ? kColumns * 4 : 0);
   static constexpr int kStageBytes = kABytes + kBBytes + kScaleBytes;
   static constexpr int kList = kTokens || kOnce ? 1 : kRowTiles;  // row tiles of grouped walks
-  static constexpr int kOther = 1024 + 272;                       // alignment, barriers
+  static constexpr int kOther = 1024 + 320;                       // alignment, barriers
   // D leaves through shared memory of its own, where there is room
   static constexpr bool kStaged = !kOnce && kColumns % 64 == 0;
   static constexpr int kStagedBands = kTokens ? 1 : kBands;  // of a warpgroup at a time

@@ -29,9 +29,11 @@ struct TileCost {
   int bm, bn;
   double step, tile;
 };
-constexpr TileCost kManyRows[] = {{256, 128, 0.75, 1.6}, {192, 128, 0.565, 1.27}, {128, 192, 0.60, 1.4},
-                                  {128, 128, 0.39, 1.0}, {128, 64, 0.183, 0.69},  {64, 128, 0.318, 1.08},
-                                  {64, 64, 0.153, 0.60}, {64, 32, 0.131, 0.45}};
+constexpr TileCost kManyRows[] = {{256, 128, 0.765, 1.76}, {192, 128, 0.583, 1.14}, {128, 192, 0.613, 1.23},
+                                  {128, 128, 0.422, 0.92}, {128, 64, 0.183, 0.69},  {64, 128, 0.318, 1.08},
+                                  {64, 64, 0.153, 0.60},   {64, 32, 0.131, 0.45}};
+constexpr TileCost kByExpert[] = {
+    {256, 128, 0.75, 1.6}, {128, 192, 0.60, 1.4}, {128, 128, 0.39, 1.0}, {128, 64, 0.183, 0.69}};
 constexpr TileCost kFewRows[] = {{256, 128, 0.466, 3.12}, {192, 128, 0.449, 1.14}, {128, 192, 0.476, 2.10},
                                  {128, 128, 0.285, 1.34}, {128, 64, 0.165, 1.40},  {64, 128, 0.230, 1.20},
                                  {64, 64, 0.142, 0.51},   {64, 32, 0.118, 0.18}};
@@ -41,10 +43,10 @@ constexpr TileCost kUnequalRows[] = {{256, 128, 0.582, 1.99}, {192, 128, 0.418, 
 constexpr TileCost kTokens[] = {{256, 128, 0.88, 8.2}, {128, 128, 0.475, 3.4}};  // from wgrad at k = 2048 to 8192
 
 /// What a regime of problems costs, beside what a launch costs with any tile. These numbers serve to choose a tile and
-/// for nothing else: each regime's were fitted to how compiled tiles did there, sustained (`railcast-measure --suite
-/// gemm_tiles`, `grouped_gemm_masked --shapes`; kernels/NOTES.md), the last two then moved to where the choice among
-/// the timed tiles was best, so they are no measurements. Chosen over best, geometric mean and largest: 1.014 and 1.13
-/// over 36 shapes; 1.007 and 1.05 over 18 of at most 256 rows; 1.022 and 1.12 over 30 masked ones.
+/// for nothing else: each regime's were fitted to how compiled tiles did there (`railcast-measure --suite gemm_tiles`,
+/// `grouped_gemm_masked --shapes`; kernels/NOTES.md), few and unequal rows' then moved to where the choice among the
+/// timed tiles was best, so they are no measurements. Chosen over best, geometric mean and largest: 1.001 and 1.015
+/// over 31 shapes of at least 512 rows; 1.007 and 1.05 over 18 of at most 256; 1.022 and 1.12 over 30 masked ones.
 struct Costs {
   std::span<const TileCost> tiles;
   double split, split_tile;   ///< adding up what shares K, and for each 128x128 sums of it
@@ -52,8 +54,11 @@ struct Costs {
   double bytes, l2_bytes;     ///< a microsecond: through device memory, out of L2 to the SMs
   double flops;               ///< a microsecond at the power cap
   bool taking_turns;          ///< loads and products wait for each other: the root of the sum of their squares
+  double relief = 0;          ///< how much faster a step of a large tile is, the more SMs are left out (clusters_of)
 };
-constexpr Costs kMany{kManyRows, 3.2, 0, 0.98, 0.31, 2.75e6, 8.8e6, 1.3e9, false};
+constexpr double kL2BytesOfSm = 87e3;  ///< a microsecond: the most that one SM draws out of L2
+constexpr Costs kMany{kManyRows, 1.0, 0, 0.942, 2.5, 2.75e6, 9.6e6, 1.3e9, false, 0.334};
+constexpr Costs kContiguous{kByExpert, 3.2, 0, 0.98, 0.31, 2.75e6, 8.8e6, 1.3e9, false};
 constexpr Costs kWgradCosts{kTokens, 3.2, 0, 0.98, 0.31, 2.75e6, 8.8e6, 1.3e9, false};
 constexpr Costs kFew{kFewRows, 1.2, 2.2, 1.07, 0.15, 3.07e6, 11.4e6, 1.13e9, true};
 constexpr Costs kUnequal{kUnequalRows, 0, 0, 1.23, 0.09, 3.14e6, 7.78e6, 1.60e9, true};
@@ -79,14 +84,16 @@ double cost(const TiledProblem& p, const GemmTile& t, int sms, const Costs& cost
     return std::numeric_limits<double>::infinity();
   const double steps = std::ceil(static_cast<double>(ceil_div(p.k, 128)) / t.split);
   const double adding_up = t.split > 1 ? costs.split + costs.split_tile * t.bm * t.bn / (128 * 128) : 0;
-  const double each = steps * of->step * (t.multicast > 1 ? costs.multicast : 1) + of->tile + adding_up;
-  const double busy =
-      std::ceil(clusters / std::max(1.0, resident_clusters(cluster, sms))) * each + (cluster > 1 ? costs.cluster : 0);
+  const double at_once = std::max(1.0, resident_clusters(cluster, sms)), waves = std::ceil(clusters / at_once);
+  const double left_out = t.bm * t.bn >= 128 * 128 && t.split == 1 ? 1 - clusters / (waves * at_once) : 0;
+  const double step = of->step * (t.multicast > 1 ? costs.multicast : 1) * (1 - costs.relief * left_out);
+  const double busy = waves * (steps * step + of->tile + adding_up) + (cluster > 1 ? costs.cluster : 0);
   const double n = static_cast<double>(p.n), k = static_cast<double>(p.k);
   const double bytes = static_cast<double>(p.groups) * n * k + rows * (k + 2 * n);
   const double l2_bytes =
       std::ceil(n / t.bn) * std::ceil(k / 128) * 128 * (tiles.loaded / t.multicast + tiles.count * t.bn);
-  const double moved = std::max({bytes / costs.bytes, l2_bytes / costs.l2_bytes, 2 * rows * n * k / costs.flops});
+  const double moved = std::max(
+      {bytes / costs.bytes, l2_bytes / std::min(costs.l2_bytes, sms * kL2BytesOfSm), 2 * rows * n * k / costs.flops});
   return costs.taking_turns ? std::sqrt(busy * busy + moved * moved) : std::max(busy, moved) + 0.1 * busy;
 }
 
@@ -155,7 +162,8 @@ std::span<const GemmTile> compiled(TiledKernel kernel) {
 double cost(TiledKernel kernel, const TiledProblem& p, const GemmTile& t, int sms) {
   if (kernel == TiledKernel::masked) return masked_cost(p, t, sms);
   if (kernel == TiledKernel::wgrad) return cost(p, t, sms, kWgradCosts);
-  return cost(p, t, sms, kernel == TiledKernel::dense && p.rows_per_group <= 256 ? kFew : kMany);
+  if (kernel == TiledKernel::grouped) return cost(p, t, sms, kContiguous);
+  return cost(p, t, sms, p.rows_per_group <= 256 ? kFew : kMany);
 }
 
 }  // namespace
