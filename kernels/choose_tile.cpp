@@ -26,6 +26,10 @@ Tile choose_tile(const GemmArgs& args, int sms) {
   return chosen(TiledKernel::dense, args.tile, {static_cast<double>(args.m), 1, args.n, args.k}, sms);
 }
 
+int strip_of(const GemmArgs& args, const Tile& t, int sms) {
+  return railcast::strip_of(static_cast<double>(args.m), args.n, {t.bm, t.bn, t.multicast, t.split}, sms);
+}
+
 Tile choose_tile(const GroupedGemmArgs& args, int sms) {
   const double rows = static_cast<double>(args.m) / static_cast<double>(args.groups);
   return chosen(TiledKernel::grouped, args.tile, {rows, args.groups, args.n, args.k}, sms);

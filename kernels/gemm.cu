@@ -43,8 +43,10 @@ void gemm(const GemmArgs& args, const Launch& launch) {
   const Device device = hopper_device();
   check(args, launch, device.sms);
   if (args.m == 0) return;
-  const Tile tile = choose_tile(args, launch.sms > 0 ? launch.sms : device.sms);
+  const int sms = launch.sms > 0 ? launch.sms : device.sms;
+  const Tile tile = choose_tile(args, sms);
   GemmParams p = describe_tensors(args, tile, args.m, 1);
+  p.raster = strip_of(args, tile, sms);
   p.a_scales = map_scales(args.a_scales, args.m, p.k_blocks, args.a_scale_stride, tile.bm);
   p.walk = Walk::dense;
   launch_weights(tile, p, launch, device, ceil_div(args.m, tile.bm) * column_tiles(args.n, tile));

@@ -24,12 +24,23 @@ namespace {
 
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
+/// Clusters that lie side by side along n.
+double columns_of(std::int64_t n, const GemmTile& t) {
+  return static_cast<double>(ceil_div(ceil_div(n, t.bn), t.multicast));
+}
+
+/// D of several waves, seven rows of whose tiles run at once.
+bool is_narrow(double rows, std::int64_t n, const GemmTile& t, int sms) {
+  const double columns = columns_of(n, t), at_once = resident_clusters(std::max(t.multicast, t.split), sms);
+  return t.bm == 192 && 7 * columns <= at_once && std::ceil(rows / t.bm) * columns > at_once;
+}
+
 /// Microseconds of one 128-deep step of a CTA, and of a tile beside its steps.
 struct TileCost {
   int bm, bn;
   double step, tile;
 };
-constexpr TileCost kManyRows[] = {{256, 128, 0.765, 1.76}, {192, 128, 0.583, 1.14}, {128, 192, 0.613, 1.23},
+constexpr TileCost kManyRows[] = {{256, 128, 0.765, 1.84}, {192, 128, 0.583, 1.14}, {128, 192, 0.613, 1.23},
                                   {128, 128, 0.422, 0.92}, {128, 64, 0.183, 0.69},  {64, 128, 0.318, 1.08},
                                   {64, 64, 0.153, 0.60},   {64, 32, 0.131, 0.45}};
 constexpr TileCost kByExpert[] = {
@@ -54,10 +65,11 @@ struct Costs {
   double bytes, l2_bytes;     ///< a microsecond: through device memory, out of L2 to the SMs
   double flops;               ///< a microsecond at the power cap
   bool taking_turns;          ///< loads and products wait for each other: the root of the sum of their squares
-  double relief = 0;          ///< how much faster a step of a large tile is, the more SMs are left out (clusters_of)
+  double narrow = 1, narrow_multicast = 1;  ///< factor of a step where the strips are those of a narrow D
+  double relief = 0;  ///< how much faster a step of a large tile is, the more SMs are left out (clusters_of)
 };
 constexpr double kL2BytesOfSm = 87e3;  ///< a microsecond: the most that one SM draws out of L2
-constexpr Costs kMany{kManyRows, 1.0, 0, 0.942, 2.5, 2.75e6, 9.6e6, 1.3e9, false, 0.334};
+constexpr Costs kMany{kManyRows, 1.77, 0, 0.944, 1.74, 2.75e6, 1.0e7, 1.3e9, false, 0.94, 0.98, 0.313};
 constexpr Costs kContiguous{kByExpert, 3.2, 0, 0.98, 0.31, 2.75e6, 8.8e6, 1.3e9, false};
 constexpr Costs kWgradCosts{kTokens, 3.2, 0, 0.98, 0.31, 2.75e6, 8.8e6, 1.3e9, false};
 constexpr Costs kFew{kFewRows, 1.2, 2.2, 1.07, 0.15, 3.07e6, 11.4e6, 1.13e9, true};
@@ -79,14 +91,15 @@ double cost(const TiledProblem& p, const GemmTile& t, int sms, const Costs& cost
   const auto of = std::find_if(costs.tiles.begin(), costs.tiles.end(),
                                [&](const TileCost& c) { return c.bm == t.bm && c.bn == t.bn; });
   const int cluster = std::max(t.multicast, t.split);
-  const double clusters = tiles.count * static_cast<double>(ceil_div(ceil_div(p.n, t.bn), t.multicast));
+  const double clusters = tiles.count * columns_of(p.n, t);
   if (of == costs.tiles.end() || cluster > sms || (t.split > 1 && clusters * t.split > sms))
     return std::numeric_limits<double>::infinity();
   const double steps = std::ceil(static_cast<double>(ceil_div(p.k, 128)) / t.split);
   const double adding_up = t.split > 1 ? costs.split + costs.split_tile * t.bm * t.bn / (128 * 128) : 0;
   const double at_once = std::max(1.0, resident_clusters(cluster, sms)), waves = std::ceil(clusters / at_once);
   const double left_out = t.bm * t.bn >= 128 * 128 && t.split == 1 ? 1 - clusters / (waves * at_once) : 0;
-  const double step = of->step * (t.multicast > 1 ? costs.multicast : 1) * (1 - costs.relief * left_out);
+  const double narrow = is_narrow(rows, p.n, t, sms) ? (t.multicast > 1 ? costs.narrow_multicast : costs.narrow) : 1;
+  const double step = of->step * (t.multicast > 1 ? costs.multicast : 1) * narrow * (1 - costs.relief * left_out);
   const double busy = waves * (steps * step + of->tile + adding_up) + (cluster > 1 ? costs.cluster : 0);
   const double n = static_cast<double>(p.n), k = static_cast<double>(p.k);
   const double bytes = static_cast<double>(p.groups) * n * k + rows * (k + 2 * n);
@@ -167,6 +180,10 @@ double cost(TiledKernel kernel, const TiledProblem& p, const GemmTile& t, int sm
 }
 
 }  // namespace
+
+int strip_of(double rows, std::int64_t n, const GemmTile& tile, int sms) {
+  return tile.bm == 256 ? 8 : is_narrow(rows, n, tile, sms) ? 4 : 16;
+}
 
 std::string describe(const GemmTile& tile) {
   std::string text = std::to_string(tile.bm) + "x" + std::to_string(tile.bn);
