@@ -54,7 +54,8 @@ void launch_tile(const Tile& tile, const GemmParams& given, const Launch& launch
   // By group, how much of the work there is only the GPU knows
   const std::int64_t at_once = sms / cluster;
   const bool known = params.walk == Walk::dense;
-  config.gridDim = dim3(static_cast<unsigned>((known ? clusters_of(work, at_once) : std::min(work, at_once)) * cluster));
+  config.gridDim =
+      dim3(static_cast<unsigned>((known ? clusters_of(work, at_once) : std::min(work, at_once)) * cluster));
   config.blockDim = dim3(C::kThreads);
   config.dynamicSmemBytes = C::kShared;
   config.stream = launch.stream;
