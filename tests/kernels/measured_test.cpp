@@ -67,3 +67,19 @@ TEST_CASE("every calibration row of our own kernels stands among the measured on
   }
   CHECK(seen > 100);
 }
+
+TEST_CASE("groups have the rows that the peer's had", "[kernels][measured]") {
+  const fs::path root = RAILCAST_SOURCE_DIR;
+  for (const std::string stem : {"grouped_gemm_contiguous", "grouped_gemm_masked", "wgrad_grouped"}) {
+    const std::vector<Cells> ours = table(root / "validate/measured/h100" / (stem + ".csv")),
+                             theirs = table(root / "validate/peers/h100" / (stem + ".csv"));
+    const auto key = static_cast<std::ptrdiff_t>(column(theirs, "impl"));
+    for (std::size_t i = 1; i < theirs.size(); ++i) {
+      INFO(stem << " row " << i);
+      CHECK(std::any_of(ours.begin() + 1, ours.end(), [&](const Cells& r) {
+        return std::equal(r.begin(), r.begin() + key, theirs[i].begin()) &&
+               r[column(ours, "group_rows")] == theirs[i][column(theirs, "group_rows")];
+      }));
+    }
+  }
+}

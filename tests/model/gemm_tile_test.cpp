@@ -45,3 +45,23 @@ TEST_CASE("a Shape is cut as the kernel's descriptor is", "[model][gemm_tile]") 
       }
   CHECK(choose_tile(Rope{64, 64}, 132).bm == 0);
 }
+
+TEST_CASE("strips of four row tiles for 192 rows where a narrow D takes several waves", "[model][gemm_tile]") {
+  const GemmTile tile{192, 128, 1, 1}, pair{192, 128, 2, 1};
+  CHECK(strip_of(4096, 2112, tile, 132) == 4);
+  CHECK(strip_of(4096, 2112, pair, 132) == 4);
+  CHECK(strip_of(1024, 2112, tile, 132) == 16);   // one wave
+  CHECK(strip_of(4096, 24576, tile, 132) == 16);  // wide
+  CHECK(strip_of(4096, 2112, tile, 64) == 16);    // fewer than seven rows of tiles at once
+  CHECK(strip_of(4096, 2112, {128, 192, 1, 1}, 132) == 16);
+  CHECK(strip_of(4096, 2112, {256, 128, 1, 1}, 132) == 8);
+}
+
+TEST_CASE("what an SM draws out of L2 bounds small tiles on few SMs", "[model][gemm_tile]") {
+  const TiledProblem p{4096, 1, 4096, 7168};
+  for (const int sms : {64, 72, 80, 132}) {
+    const GemmTile t = choose_tile(TiledKernel::dense, p, sms);
+    INFO(sms << " SMs: " << describe(t));
+    CHECK(t.bm * t.bn >= 128 * 128);
+  }
+}
