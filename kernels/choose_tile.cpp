@@ -5,9 +5,11 @@
 namespace railcast::kernels {
 namespace {
 
+constexpr int kSms = 132;  ///< of an H100, where none are named
+
 Tile chosen(TiledKernel kernel, const Tile& asked, const TiledProblem& problem, int sms) {
   if (asked.bm > 0) return asked;
-  const GemmTile t = choose_tile(kernel, problem, sms > 0 ? sms : 132);
+  const GemmTile t = choose_tile(kernel, problem, sms > 0 ? sms : kSms);
   return {t.bm, t.bn, t.multicast, t.split};
 }
 
@@ -27,7 +29,8 @@ Tile choose_tile(const GemmArgs& args, int sms) {
 }
 
 int strip_of(const GemmArgs& args, const Tile& t, int sms) {
-  return railcast::strip_of(static_cast<double>(args.m), args.n, {t.bm, t.bn, t.multicast, t.split}, sms);
+  return railcast::strip_of(static_cast<double>(args.m), args.n, {t.bm, t.bn, t.multicast, t.split},
+                            sms > 0 ? sms : kSms);
 }
 
 Tile choose_tile(const GroupedGemmArgs& args, int sms) {

@@ -14,7 +14,7 @@ namespace railcast::kernels {
 /// Where and how to run.
 struct Launch {
   CUstream_st* stream = nullptr;
-  int sms = 0;                    ///< SMs to use; 0 = all. The rest stays free, for communication.
+  int sms = 0;                    ///< SMs to use at most; 0 = all. The rest stays free, for communication.
   bool overlap_prologue = false;  ///< programmatic dependent launch: start while the stream's previous kernel drains
 };
 

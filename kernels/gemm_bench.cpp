@@ -115,7 +115,9 @@ void gemm_suite(Bench& bench) {
 
 void gemm_cases(Bench& bench) {
   bench.random_cases("gemm", [](Random& random) {
-    const std::int64_t m = some_rows(random, 900), n = some_sixteens(random, 1100), k = some_sixteens(random, 2300);
+    const bool tall = between(random, 0, 7) == 0;  // several strips of row tiles
+    const std::int64_t m = some_rows(random, tall ? 6000 : 900), n = some_sixteens(random, tall ? 400 : 1100),
+                       k = some_sixteens(random, tall ? 600 : 2300);
     const int sms = some_sms(random);
     auto work = std::make_unique<GemmWorkload>(m, n, k, sms, Tile{}, 1);
     const std::string spoilt = work->spoil(random);

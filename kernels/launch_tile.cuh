@@ -51,7 +51,7 @@ void launch_tile(const Tile& tile, const GemmParams& given, const Launch& launch
   attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
-  // By group, how much of the work there is only the GPU knows
+  // By group, the GPU alone knows how much work there is (or how deep it is)
   const std::int64_t at_once = sms / cluster;
   const bool known = params.walk == Walk::dense;
   config.gridDim =

@@ -37,8 +37,8 @@ struct Messages {
 };
 constexpr std::size_t kCollectives = 4;
 
-/// Rows and columns of the tiles that railcast's kernels are compiled for; 128x160, which few problems take, costs as
-/// 128x192 by its columns.
+/// Rows and columns of the tiles that railcast's kernels are compiled for; a step of 128x160, which few problems take,
+/// costs as one of 128x192 by its columns.
 constexpr std::array<std::array<int, 2>, 8> kOwnTiles{
     {{256, 128}, {192, 128}, {128, 192}, {128, 128}, {128, 64}, {64, 128}, {64, 64}, {64, 32}}};
 
@@ -63,7 +63,7 @@ double steps(const Problem& p, const Sizes& z, const GemmTile& tile) {
   if (!std::holds_alternative<WgradGrouped>(p.shape) || p.group_rows.empty())
     return ceil_div(ceil_div(z.k, depth), tile.split);
   double sum = 0;
-  for (const std::int64_t tokens : p.group_rows) sum += ceil_div(d(tokens), depth);
+  for (const std::int64_t tokens : p.group_rows) sum += ceil_div(ceil_div(d(tokens), depth), tile.split);
   return sum / z.groups;
 }
 double row_tiles(const Problem& p, const Sizes& z, const GemmTile& t) {

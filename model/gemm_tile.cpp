@@ -29,10 +29,10 @@ double columns_of(std::int64_t n, const GemmTile& t) {
   return static_cast<double>(ceil_div(ceil_div(n, t.bn), t.multicast));
 }
 
-/// D of several waves, seven rows of whose tiles run at once.
+/// D of several waves, seven to fourteen rows of whose tiles run at once (timed: 17 columns of tiles on 132 SMs).
 bool is_narrow(double rows, std::int64_t n, const GemmTile& t, int sms) {
   const double columns = columns_of(n, t), at_once = resident_clusters(std::max(t.multicast, t.split), sms);
-  return t.bm == 192 && 7 * columns <= at_once && std::ceil(rows / t.bm) * columns > at_once;
+  return t.bm == 192 && 7 * columns <= at_once && 14 * columns > at_once && std::ceil(rows / t.bm) * columns > at_once;
 }
 
 /// Microseconds of one 128-deep step of a CTA, and of a tile beside its steps.
@@ -43,6 +43,7 @@ struct TileCost {
 constexpr TileCost kManyRows[] = {{256, 128, 0.765, 1.84}, {192, 128, 0.583, 1.14}, {128, 192, 0.613, 1.23},
                                   {128, 128, 0.422, 0.92}, {128, 64, 0.183, 0.69},  {64, 128, 0.318, 1.08},
                                   {64, 64, 0.153, 0.60},   {64, 32, 0.131, 0.45}};
+// Contiguous experts: as fitted to dense problems of many rows before those were fitted anew; not timed tile by tile.
 constexpr TileCost kByExpert[] = {
     {256, 128, 0.75, 1.6}, {128, 192, 0.60, 1.4}, {128, 128, 0.39, 1.0}, {128, 64, 0.183, 0.69}};
 constexpr TileCost kFewRows[] = {{256, 128, 0.466, 3.12}, {192, 128, 0.449, 1.14}, {128, 192, 0.476, 2.10},
@@ -56,8 +57,8 @@ constexpr TileCost kTokens[] = {{256, 128, 0.88, 8.2}, {128, 128, 0.475, 3.4}}; 
 /// What a regime of problems costs, beside what a launch costs with any tile. These numbers serve to choose a tile and
 /// for nothing else: each regime's were fitted to how compiled tiles did there (`railcast-measure --suite gemm_tiles`,
 /// `grouped_gemm_masked --shapes`; kernels/NOTES.md), few and unequal rows' then moved to where the choice among the
-/// timed tiles was best, so they are no measurements. Chosen over best, geometric mean and largest: 1.001 and 1.015
-/// over 31 shapes of at least 512 rows; 1.007 and 1.05 over 18 of at most 256; 1.022 and 1.12 over 30 masked ones.
+/// timed tiles was best, so they are no measurements. Chosen over best, geometric mean and largest: 1.003 and 1.06
+/// over 81 shapes of more than 256 rows; 1.007 and 1.05 over 18 of at most 256; 1.022 and 1.12 over 30 masked ones.
 struct Costs {
   std::span<const TileCost> tiles;
   double split, split_tile;   ///< adding up what shares K, and for each 128x128 sums of it

@@ -24,6 +24,7 @@ TEST_CASE("a wgrad by group has the steps of its tokens, however they are shared
   CHECK(of(shape, tile, {4096, 12288, 8192, 8192}) == equal);
   const Values fewer = of(shape, tile, {6912, 8448, 7552, 8704});
   constexpr std::size_t kSteps = 2;  // in whole waves
+  CHECK(of(shape, {128, 128, 1, 2}, {8192, 8192, 8192, 8192}) == of(shape, {128, 128, 1, 2}));
   CHECK(fewer.at(kSteps) == Approx(equal.at(kSteps) * (6912 + 8448 + 7552 + 8704) / (4 * 8192)));
 }
 

@@ -53,6 +53,7 @@ TEST_CASE("strips of four row tiles for 192 rows where a narrow D takes several 
   CHECK(strip_of(1024, 2112, tile, 132) == 16);   // one wave
   CHECK(strip_of(4096, 24576, tile, 132) == 16);  // wide
   CHECK(strip_of(4096, 2112, tile, 64) == 16);    // fewer than seven rows of tiles at once
+  CHECK(strip_of(8192, 576, tile, 132) == 16);    // narrower than what was timed
   CHECK(strip_of(4096, 2112, {128, 192, 1, 1}, 132) == 16);
   CHECK(strip_of(4096, 2112, {256, 128, 1, 1}, 132) == 8);
 }
