@@ -7,6 +7,8 @@ namespace {
 
 constexpr int kSms = 132;  ///< of an H100, where none are named
 
+GemmTile as_model(const Tile& t) { return {t.bm, t.bn, t.multicast, t.split}; }
+
 Tile chosen(TiledKernel kernel, const Tile& asked, const TiledProblem& problem, int sms) {
   if (asked.bm > 0) return asked;
   const GemmTile t = choose_tile(kernel, problem, sms > 0 ? sms : kSms);
@@ -15,7 +17,7 @@ Tile chosen(TiledKernel kernel, const Tile& asked, const TiledProblem& problem, 
 
 }  // namespace
 
-std::string describe(const Tile& t) { return railcast::describe(GemmTile{t.bm, t.bn, t.multicast, t.split}); }
+std::string describe(const Tile& t) { return railcast::describe(as_model(t)); }
 
 std::vector<Tile> compiled_tiles() {
   std::vector<Tile> tiles;
@@ -28,9 +30,9 @@ Tile choose_tile(const GemmArgs& args, int sms) {
   return chosen(TiledKernel::dense, args.tile, {static_cast<double>(args.m), 1, args.n, args.k}, sms);
 }
 
-int strip_of(const GemmArgs& args, const Tile& t, int sms) {
-  return railcast::strip_of(static_cast<double>(args.m), args.n, {t.bm, t.bn, t.multicast, t.split},
-                            sms > 0 ? sms : kSms);
+int strip_of(const Tile& tile) { return railcast::strip_of(as_model(tile)); }
+int strip_of(const GemmArgs& args, const Tile& tile, int sms) {
+  return railcast::strip_of(static_cast<double>(args.m), args.n, as_model(tile), sms > 0 ? sms : kSms);
 }
 
 Tile choose_tile(const GroupedGemmArgs& args, int sms) {

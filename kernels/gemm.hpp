@@ -105,6 +105,7 @@ Tile choose_tile(const GroupedGemmArgs& args, int sms);
 Tile choose_tile(const MaskedGemmArgs& args, int sms);
 Tile choose_tile(const WgradArgs& args, int sms);
 /// Row tiles of a strip of D, which is walked column by column: what runs at the same time shares rows and columns.
+int strip_of(const Tile& tile);
 int strip_of(const GemmArgs& args, const Tile& tile, int sms);
 
 }  // namespace railcast::kernels

@@ -26,7 +26,7 @@ void wgrad(const WgradArgs& args, const Launch& launch) {
   p.map = args.k_offsets;
   p.m = static_cast<int>(args.m), p.n = static_cast<int>(args.n);
   p.groups = static_cast<int>(std::max<std::int64_t>(1, args.groups));
-  p.raster = tile.bm == 256 ? 8 : 16;
+  p.raster = strip_of(tile);
   p.multicast = tile.multicast, p.split = 1;
   p.walk = args.groups > 0 ? Walk::token_groups : Walk::dense;
   const std::int64_t tiles = p.groups * ceil_div(args.m, tile.bm) * ceil_div(ceil_div(args.n, tile.bn), tile.multicast);

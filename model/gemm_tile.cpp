@@ -182,8 +182,9 @@ double cost(TiledKernel kernel, const TiledProblem& p, const GemmTile& t, int sm
 
 }  // namespace
 
+int strip_of(const GemmTile& tile) { return tile.bm == 256 ? 8 : 16; }
 int strip_of(double rows, std::int64_t n, const GemmTile& tile, int sms) {
-  return tile.bm == 256 ? 8 : is_narrow(rows, n, tile, sms) ? 4 : 16;
+  return is_narrow(rows, n, tile, sms) ? 4 : strip_of(tile);
 }
 
 std::string describe(const GemmTile& tile) {

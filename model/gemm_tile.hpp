@@ -34,8 +34,10 @@ GemmTile choose_tile(TiledKernel kernel, const TiledProblem& problem, int sms);
 /// Of a GEMM's Shape; bm = 0 of any other.
 GemmTile choose_tile(const Shape& shape, int sms);
 
-/// Row tiles of a strip of D (kernels/schedule.cuh), which a dense GEMM walks column by column: some 2048 rows, about a
-/// square of what runs at once; but 4 of 192 rows where D takes several waves and is narrow (kernels/NOTES.md).
+/// Row tiles of a strip of D (kernels/schedule.cuh), which is walked column by column: some 2048 rows beside 66
+/// clusters of 256 columns are about a square.
+int strip_of(const GemmTile& tile);
+/// Of a dense D: 4 of 192 rows where it takes several waves and is narrow (kernels/NOTES.md).
 int strip_of(double rows, std::int64_t n, const GemmTile& tile, int sms);
 
 /// Clusters of `size` CTAs that the rule takes to run at once.
