@@ -14,6 +14,7 @@ __device__ void promote_resident(float (&sum)[kColumns / 2], const float (&part)
                                  std::uint32_t columns) {
   if constexpr (kPromotion == Promotion::tokens) {
     ColumnScales<Config> scales(columns);
+    scales.begin();
     promote_columns<Config>(sum, part, scale, scale, scales);
   } else {
 #pragma unroll

@@ -9,7 +9,9 @@ namespace railcast::kernels {
 enum class Promotion { none, weights, tokens };
 
 /// Every SM multiplies two bands of 64 x 128 per warpgroup and 128-deep step, `steps` times; nothing is loaded.
-/// codes: 64 KB of E4M3, scales: 1024 floats.
+/// codes: 48 KB of E4M3, A [256, 128] then B [128, 128], of row r the 16 codes i at i ^ (r % 8); scales: 1024 floats,
+/// of which step i takes number (i % 256 + r) for the rows r and r + 8 of each band and, with `tokens`, number n for
+/// column n. out: of each of an SM's 256 threads the sum of all its sums.
 void wgmma_only(const void* codes, const float* scales, float* out, int steps, Promotion promotion, int sms,
                 cudaStream_t stream);
 inline constexpr double kWgmmaFlopsPerStep = 2.0 * 256 * 128 * 128;

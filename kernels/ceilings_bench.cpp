@@ -2,6 +2,7 @@
 // accumulation.csv.
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "kernels/bench.hpp"
 #include "kernels/ceilings.hpp"
@@ -27,6 +28,49 @@ void write_ceiling(Bench& bench, const std::string& name, const char* unit, doub
 
 bool wanted(Bench& bench, const std::string& name) { return bench.wanted("ceilings", {{"name", name}}); }
 
+/// What thread `t` of an SM should sum up to (`wgmma_only`).
+double expected_of_thread(const std::vector<float>& products, const std::vector<float>& scales, int steps,
+                          Promotion promotion, std::size_t t) {
+  const std::size_t group = t / 128, row = t % 128 / 32 * 16 + t % 32 / 4;
+  double of_steps = 0, of_products = 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(steps); ++i)
+    of_steps += promotion == Promotion::none ? 1 : double{scales[i % 256 + row]};
+  for (const std::size_t band : {group, group + 2})
+    for (const std::size_t below : {0, 8})
+      for (std::size_t n = t % 4 * 2; n < 128; n += n % 2 == 0 ? 1 : 7) {
+        const double of_column = promotion == Promotion::tokens ? double{scales[n]} : 1;
+        of_products += of_column * double{products[(band * 64 + row + below) * 128 + n]};
+      }
+  return of_steps * of_products;
+}
+
+/// Whether few steps give what the CPU computes: else a rate could be that of a loop that multiplies less.
+bool loop_is_right(Bench& bench, const DeviceArray<std::uint8_t>& codes, const DeviceArray<float>& scales,
+                   DeviceArray<float>& out, Promotion promotion, const std::string& name) {
+  constexpr int kSteps = 5;
+  throw_unless(cudaMemset(out.get(), 0xff, out.size() * sizeof(float)), "poisoning the sums");
+  wgmma_only(codes.get(), scales.get(), out.get(), kSteps, promotion, bench.sms(), nullptr);
+  throw_unless(cudaDeviceSynchronize(), "running the wgmma loop");
+  const std::vector<std::uint8_t> c = codes.host();
+  const std::vector<float> s = scales.host(), sums = out.host();
+  const auto code = [&](std::size_t row, std::size_t k) {
+    return float_from_e4m3(c[row * 128 + (k / 16 ^ row % 8) * 16 + k % 16]);
+  };
+  std::vector<float> products(256 * 128);
+  for (std::size_t m = 0; m < 256; ++m)
+    for (std::size_t n = 0; n < 128; ++n)
+      for (std::size_t k = 0; k < 128; ++k) products[m * 128 + n] += code(m, k) * code(256 + n, k);
+  std::vector<double> got, expected;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    got.push_back(double{sums[i]});
+    expected.push_back(i < 256 ? expected_of_thread(products, s, kSteps, promotion, i) : expected[i - 256]);
+  }
+  const double error = difference(got, expected).relative;
+  const bool right = error <= 1e-3;
+  if (!right) bench.fail("the wgmma loop with promotion by " + name + ": relative error " + four_digits(error));
+  return right;
+}
+
 void wgmma_rates(Bench& bench) {
   DeviceArray<std::uint8_t> codes(49152);
   DeviceArray<float> scales(1024), out(static_cast<std::size_t>(bench.sms()) * 256);
@@ -36,16 +80,20 @@ void wgmma_rates(Bench& bench) {
   const std::pair<Promotion, const char*> kinds[] = {
       {Promotion::none, "none"}, {Promotion::weights, "weights"}, {Promotion::tokens, "tokens"}};
   constexpr int kSteps = 2000;
-  for (const auto& [promotion, name] : kinds)
+  for (const auto& [promotion, name] : kinds) {
+    std::optional<bool> right;
     for (const std::string& method : bench.options().methods) {
       const std::string full = std::string("wgmma_256x128_promotion_") + name + "_" + method;
       if (!wanted(bench, full)) continue;
+      if (!right) right = loop_is_right(bench, codes, scales, out, promotion, name);
+      if (!*right) continue;
       const Run run = [&, p = promotion](int, cudaStream_t stream) {
         wgmma_only(codes.get(), scales.get(), out.get(), kSteps, p, bench.sms(), stream);
       };
       const Timing t = method == "cool" ? bench.cool(run) : bench.sustained(run, 1);
       write_ceiling(bench, full, "tflops", kSteps * kWgmmaFlopsPerStep * bench.sms() / t.p50_us / 1e6, t);
     }
+  }
 }
 
 /// Host time of one call, microseconds: batches of 50, so that the launch queue never fills.

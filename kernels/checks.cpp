@@ -10,40 +10,47 @@ namespace {
 
 using std::to_string;
 
-void require(bool ok, const std::string& what) {
-  if (!ok) throw KernelError(Fault::argument, what);
+/// `what` is put together only where it is thrown: a dozen texts would be most of what a call costs the host.
+template <typename What>
+void require(bool ok, const What& what) {
+  if (!ok) throw KernelError(Fault::argument, what());
 }
 
 void require_multiple(const char* name, std::int64_t value, std::int64_t of) {
-  require(value > 0 && value % of == 0,
-          std::string(name) + " must be a positive multiple of " + to_string(of) + ", got " + to_string(value));
+  require(value > 0 && value % of == 0, [&] {
+    return std::string(name) + " must be a positive multiple of " + to_string(of) + ", got " + to_string(value);
+  });
 }
 
 void require_aligned(const char* name, const void* pointer, std::uintptr_t bytes) {
-  require(pointer != nullptr, std::string(name) + " is null");
+  require(pointer != nullptr, [&] { return std::string(name) + " is null"; });
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
-  require(address % bytes == 0, std::string(name) + " must be aligned to " + to_string(bytes) +
-                                    " bytes, its address ends in " + to_string(address % bytes));
+  require(address % bytes == 0, [&] {
+    return std::string(name) + " must be aligned to " + to_string(bytes) + " bytes, its address ends in " +
+           to_string(address % bytes);
+  });
 }
 
 /// Scales of 1x128 tiles: [ceil(k/128)][stride], the row innermost.
 void require_stride(const char* name, std::int64_t stride, std::int64_t rows) {
-  require(stride >= rows && stride % 4 == 0,
-          std::string(name) +
-              " is the pitch of scales stored [ceil(k/128)][pitch], row innermost: it must be at least " +
-              to_string(rows) + " and a multiple of 4, got " + to_string(stride));
+  require(stride >= rows && stride % 4 == 0, [&] {
+    return std::string(name) +
+           " is the pitch of scales stored [ceil(k/128)][pitch], row innermost: it must be at least " +
+           to_string(rows) + " and a multiple of 4, got " + to_string(stride);
+  });
 }
 
 void require_size(const char* name, std::int64_t value, std::int64_t limit) {
   require(value >= 0 && value <= limit,
-          std::string(name) + " must lie in 0.." + to_string(limit) + ", got " + to_string(value));
+          [&] { return std::string(name) + " must lie in 0.." + to_string(limit) + ", got " + to_string(value); });
 }
 
 constexpr std::int64_t kLargest = std::int64_t{1} << 30;
 
 void check_launch(const Launch& launch, int device_sms) {
-  require(launch.sms >= 0 && launch.sms <= device_sms,
-          "sms must lie in 0.." + to_string(device_sms) + " (this GPU's SMs; 0 = all), got " + to_string(launch.sms));
+  require(launch.sms >= 0 && launch.sms <= device_sms, [&] {
+    return "sms must lie in 0.." + to_string(device_sms) + " (this GPU's SMs; 0 = all), got " + to_string(launch.sms);
+  });
 }
 
 template <typename Args>
@@ -75,7 +82,8 @@ void check(const GemmArgs& args, const Launch& launch, int device_sms) {
 
 void check(const GroupedGemmArgs& args, const Launch& launch, int device_sms) {
   check_common(args, launch, device_sms);
-  require(args.groups >= 1 && args.groups <= 1024, "groups must lie in 1..1024, got " + to_string(args.groups));
+  require(args.groups >= 1 && args.groups <= 1024,
+          [&] { return "groups must lie in 1..1024, got " + to_string(args.groups); });
   require_size("m", args.m, 262144);
   if (args.m == 0) return;
   check_weights(args);
@@ -84,7 +92,8 @@ void check(const GroupedGemmArgs& args, const Launch& launch, int device_sms) {
 
 void check(const MaskedGemmArgs& args, const Launch& launch, int device_sms) {
   check_common(args, launch, device_sms);
-  require(args.groups >= 1 && args.groups <= 1024, "groups must lie in 1..1024, got " + to_string(args.groups));
+  require(args.groups >= 1 && args.groups <= 1024,
+          [&] { return "groups must lie in 1..1024, got " + to_string(args.groups); });
   require_size("groups * m", args.groups * args.m, 262144);
   if (args.m == 0) return;
   check_weights(args);

@@ -1,4 +1,7 @@
 // A kernel's descriptor to the rule that cuts it (model/gemm_tile.hpp).
+#include <array>
+#include <cstdint>
+
 #include "kernels/gemm.hpp"
 #include "model/gemm_tile.hpp"
 
@@ -9,9 +12,36 @@ constexpr int kSms = 132;  ///< of an H100, where none are named
 
 GemmTile as_model(const Tile& t) { return {t.bm, t.bn, t.multicast, t.split}; }
 
+/// A question to the rule and its answer.
+struct Choice {
+  TiledKernel kernel = TiledKernel::dense;
+  TiledProblem problem;
+  int sms = 0;
+  GemmTile tile;
+
+  bool answers(TiledKernel k, const TiledProblem& p, int on) const {
+    return sms == on && kernel == k && problem.rows_per_group == p.rows_per_group && problem.groups == p.groups &&
+           problem.n == p.n && problem.k == p.k;
+  }
+};
+
+/// The rule's answer, kept: a step asks the same few dozen questions again and again, and an answer takes a
+/// microsecond.
+GemmTile remembered(TiledKernel kernel, const TiledProblem& p, int sms) {
+  thread_local std::array<Choice, 256> choices;
+  std::uint64_t hash = static_cast<std::uint64_t>(kernel);
+  for (const std::uint64_t x :
+       {static_cast<std::uint64_t>(p.rows_per_group), static_cast<std::uint64_t>(p.groups),
+        static_cast<std::uint64_t>(p.n), static_cast<std::uint64_t>(p.k), static_cast<std::uint64_t>(sms)})
+    hash = (hash ^ x) * 0x9e3779b97f4a7c15;
+  Choice& choice = choices[hash >> 56];
+  if (!choice.answers(kernel, p, sms)) choice = {kernel, p, sms, choose_tile(kernel, p, sms)};
+  return choice.tile;
+}
+
 Tile chosen(TiledKernel kernel, const Tile& asked, const TiledProblem& problem, int sms) {
   if (asked.bm > 0) return asked;
-  const GemmTile t = choose_tile(kernel, problem, sms > 0 ? sms : kSms);
+  const GemmTile t = remembered(kernel, problem, sms > 0 ? sms : kSms);
   return {t.bm, t.bn, t.multicast, t.split};
 }
 

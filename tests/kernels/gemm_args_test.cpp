@@ -4,6 +4,7 @@
 
 #include "kernels/error.hpp"
 #include "kernels/gemm.hpp"
+#include "model/gemm_tile.hpp"
 #include "tests/catch.hpp"
 
 using namespace railcast::kernels;
@@ -85,4 +86,24 @@ TEST_CASE("the tile choice fills the GPU", "[kernels][tile]") {
   }
   args.tile = {128, 128, 1, 1};
   CHECK(choose_tile(args, 132) == args.tile);
+}
+
+TEST_CASE("a tile that was remembered is the tile that the rule chooses", "[kernels][tile]") {
+  // More problems than are remembered, so that many push another one out, asked twice
+  for (int again = 0; again < 2; ++again)
+    for (std::int64_t m = 64; m <= 4096; m += 96)
+      for (const std::int64_t n : {512, 2112, 7168, 24576})
+        for (const int sms : {0, 72, 132}) {
+          GemmArgs args = valid();
+          args.m = m, args.n = n;
+          MaskedGemmArgs masked;
+          masked.m = m, masked.n = n, masked.k = args.k, masked.groups = 2, masked.expected_m = m / 2;
+          const int on = sms > 0 ? sms : 132;
+          const auto rule = [&](railcast::TiledKernel kernel, const railcast::TiledProblem& problem) {
+            return railcast::describe(railcast::choose_tile(kernel, problem, on));
+          };
+          const double rows = static_cast<double>(m), expected = static_cast<double>(m / 2);
+          CHECK(describe(choose_tile(args, sms)) == rule(railcast::TiledKernel::dense, {rows, 1, n, args.k}));
+          CHECK(describe(choose_tile(masked, sms)) == rule(railcast::TiledKernel::masked, {expected, 2, n, args.k}));
+        }
 }
