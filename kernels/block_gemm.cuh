@@ -62,6 +62,7 @@ template <class C, int kWaves>
 __device__ void accumulate(const Work& w, const Reader<C>& in, Cursor<C>& at, WeightScales<C>& weights,
                            float (&sum)[C::kBands][C::kColumns / 2]) {
   constexpr int kNext = C::kGroups * kBand;  // rows from this warpgroup's band to its next
+  constexpr bool kColumnsKept = ColumnScales<C>::kAhead == C::kColumns / 8;  // all of a step's in registers by its wait
   if constexpr (!C::kTokens) weights.turn(0);
   barrier_wait(in.full + at.stage * 8, at.parity);
   for (int i = 0; i < w.k_count; ++i) {
@@ -84,6 +85,7 @@ __device__ void accumulate(const Work& w, const Reader<C>& in, Cursor<C>& at, We
         if (v == 0) columns.begin();
         wgmma_wait<0>();
         pin(part);
+        if (kColumnsKept && v == kWaves - 1) release(in, stage);
         promote_columns<C>(sum[v], part, s0, s8, columns);
       } else {
         wgmma_wait<0>();
@@ -92,7 +94,7 @@ __device__ void accumulate(const Work& w, const Reader<C>& in, Cursor<C>& at, We
         promote<C>(sum[v], part, s0, s8, now);
       }
     }
-    if (C::kTokens) release(in, stage);
+    if (C::kTokens && !kColumnsKept) release(in, stage);
   }
 }
 
