@@ -119,10 +119,11 @@ void gemm_cases(Bench& bench) {
     const std::int64_t m = some_rows(random, tall ? 6000 : 900), n = some_sixteens(random, tall ? 400 : 1100),
                        k = some_sixteens(random, tall ? 600 : 2300);
     const int sms = some_sms(random);
-    auto work = std::make_unique<GemmWorkload>(m, n, k, sms, Tile{}, 1);
-    const std::string spoilt = work->spoil(random);
-    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})) + spoilt, kBf16CaseTolerance,
-                      std::move(work)};
+    std::string what = one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms}));
+    const Tile tile = some_tile(random, TiledKernel::dense, m, n, k, sms, what);
+    auto work = std::make_unique<GemmWorkload>(m, n, k, sms, tile, 1);
+    what += work->spoil(random);
+    return RandomCase{what, kBf16CaseTolerance, std::move(work)};
   });
   gemm_check_cases(bench);
 }

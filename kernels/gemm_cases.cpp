@@ -150,6 +150,18 @@ void gemm_check_cases(Bench& bench) {
   });
 }
 
+Tile some_tile(Random& random, TiledKernel kernel, std::int64_t rows, std::int64_t n, std::int64_t k, int sms,
+               std::string& what) {
+  const std::vector<GemmTile> tiles = railcast::compiled_tiles(kernel);
+  const GemmTile& t = tiles[static_cast<std::size_t>(between(random, 0, static_cast<std::int64_t>(tiles.size()) - 1))];
+  const std::int64_t clusters = (rows + t.bm - 1) / t.bm * ((n + t.bn - 1) / t.bn), limit = sms > 0 ? sms : 132;
+  const bool fits = std::max(t.multicast, t.split) <= limit &&
+                    (t.split == 1 || (clusters * t.split <= limit && 128 * t.split < k + 128));
+  if (between(random, 0, 1) == 0 || !fits) return {};
+  what += " tile=" + railcast::describe(t);
+  return {t.bm, t.bn, t.multicast, t.split};
+}
+
 std::vector<int> drawn_rows(std::size_t seed, std::int64_t groups, std::int64_t m) {
   static constexpr std::array<std::array<double, 32>, 3> kDrawn{
       {{0.1343642, 0.8474337, 0.7637746, 0.2550690, 0.4954351, 0.4494911, 0.6515930, 0.7887234,

@@ -2,6 +2,7 @@
 #pragma once
 #include "kernels/bench.hpp"
 #include "kernels/device_array.hpp"
+#include "model/gemm_tile.hpp"
 
 namespace railcast::kernels {
 
@@ -25,6 +26,11 @@ inline std::int64_t some_sixteens(Random& random, std::int64_t most) {
 inline int some_sms(Random& random) {
   return between(random, 0, 1) == 0 ? 0 : static_cast<int>(between(random, 2, 132));
 }
+
+/// The rule's tile in half of the cases, else any that is compiled for the kernel and can run rows x n x k on these
+/// SMs, so that tiles meant for large problems are tried too. `what` gains its name.
+Tile some_tile(Random& random, TiledKernel kernel, std::int64_t rows, std::int64_t n, std::int64_t k, int sms,
+               std::string& what);
 
 /// Rows of each group as the published figures of the peer drew them, so that both do the same work: Python's
 /// random.seed(seed), then int(m * random.uniform(0.7, 1.3)) for each group. (Its microseconds times its TFLOPS give

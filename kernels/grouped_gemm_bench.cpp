@@ -177,10 +177,11 @@ void grouped_gemm_contiguous_cases(Bench& bench) {
     const auto used = between(random, 0, 1) == 0 ? -1 : static_cast<int>(128 * between(random, 0, m / 128));
     const std::int64_t n = some_sixteens(random, 900), k = some_sixteens(random, 1500);
     const int sms = some_sms(random);
-    auto work = std::make_unique<ContiguousWorkload>(groups, blocks, used, n, k, sms, Tile{}, 1);
-    const std::string spoilt = work->spoil(random);
-    return RandomCase{one_line(fields({"groups", "m", "used", "n", "k", "sms"}, {groups, m, used, n, k, sms})) + spoilt,
-                      kBf16CaseTolerance, std::move(work)};
+    std::string what = one_line(fields({"groups", "m", "used", "n", "k", "sms"}, {groups, m, used, n, k, sms}));
+    const Tile tile = some_tile(random, TiledKernel::grouped, m, n, k, sms, what);
+    auto work = std::make_unique<ContiguousWorkload>(groups, blocks, used, n, k, sms, tile, 1);
+    what += work->spoil(random);
+    return RandomCase{what, kBf16CaseTolerance, std::move(work)};
   });
 }
 
@@ -208,11 +209,11 @@ void grouped_gemm_masked_cases(Bench& bench) {
     const auto groups = static_cast<std::int64_t>(rows.size()), expected = between(random, 1, 300);
     const std::int64_t n = some_sixteens(random, 900), k = some_sixteens(random, 1500);
     const int round_to = between(random, 0, 1) == 0 ? 128 : 4, sms = some_sms(random);
-    auto work = std::make_unique<MaskedWorkload>(groups, expected, rows, n, k, Tile{}, 1, sms, round_to);
-    const std::string spoilt = work->spoil(random);
-    return RandomCase{
-        one_line(fields({"groups", "expected_m", "n", "k", "sms"}, {groups, expected, n, k, sms})) + spoilt,
-        kBf16CaseTolerance, std::move(work)};
+    std::string what = one_line(fields({"groups", "expected_m", "n", "k", "sms"}, {groups, expected, n, k, sms}));
+    const Tile tile = some_tile(random, TiledKernel::masked, expected, n, k, sms, what);
+    auto work = std::make_unique<MaskedWorkload>(groups, expected, rows, n, k, tile, 1, sms, round_to);
+    what += work->spoil(random);
+    return RandomCase{what, kBf16CaseTolerance, std::move(work)};
   });
 }
 

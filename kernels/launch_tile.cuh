@@ -43,6 +43,9 @@ void launch_tile(const Tile& tile, const GemmParams& given, const Launch& launch
   if (cluster > sms || (tile.split > 1 && work * tile.split > sms))
     throw KernelError(Fault::argument, "the tile " + describe(tile) + " needs more than the " + std::to_string(sms) +
                                            " SMs it is given");
+  if (tile.split > 1 && tile.split > params.k_blocks)
+    throw KernelError(Fault::argument, "the tile " + describe(tile) + " shares K among more CTAs than its " +
+                                           std::to_string(params.k_blocks) + " steps of 128");
   allow_shared_memory<C>(device);
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeClusterDimension;

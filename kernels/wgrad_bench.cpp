@@ -155,10 +155,11 @@ void wgrad_cases(Bench& bench) {
   bench.random_cases("wgrad", [](Random& random) {
     const std::int64_t m = some_rows(random, 700), n = some_sixteens(random, 900), k = some_sixteens(random, 3000);
     const std::int64_t sms = between(random, 2, 40);
-    auto work = std::make_unique<WgradWorkload>(m, n, k, std::vector<int>{}, Tile{}, 1, static_cast<int>(sms));
-    const std::string spoilt = work->spoil(random);
-    return RandomCase{one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms})) + spoilt, kFp32CaseTolerance,
-                      std::move(work)};
+    std::string what = one_line(fields({"m", "n", "k", "sms"}, {m, n, k, sms}));
+    const Tile tile = some_tile(random, TiledKernel::wgrad, m, n, k, static_cast<int>(sms), what);
+    auto work = std::make_unique<WgradWorkload>(m, n, k, std::vector<int>{}, tile, 1, static_cast<int>(sms));
+    what += work->spoil(random);
+    return RandomCase{what, kFp32CaseTolerance, std::move(work)};
   });
 }
 
@@ -173,10 +174,11 @@ void wgrad_grouped_cases(Bench& bench) {
     const std::int64_t m = wide ? 768 : some_rows(random, 400), n = wide ? 768 : some_sixteens(random, 500),
                        k = offsets.back();
     const std::int64_t sms = between(random, 2, 40);
-    auto work = std::make_unique<WgradWorkload>(m, n, k, offsets, Tile{}, 1, static_cast<int>(sms));
-    const std::string spoilt = work->spoil(random);
-    return RandomCase{one_line(fields({"groups", "m", "n", "k", "sms"}, {groups, m, n, k, sms})) + spoilt,
-                      kFp32CaseTolerance, std::move(work)};
+    std::string what = one_line(fields({"groups", "m", "n", "k", "sms"}, {groups, m, n, k, sms}));
+    const Tile tile = some_tile(random, TiledKernel::wgrad, m, n, k, static_cast<int>(sms), what);
+    auto work = std::make_unique<WgradWorkload>(m, n, k, offsets, tile, 1, static_cast<int>(sms));
+    what += work->spoil(random);
+    return RandomCase{what, kFp32CaseTolerance, std::move(work)};
   });
 }
 

@@ -93,9 +93,10 @@ double cost(const TiledProblem& p, const GemmTile& t, int sms, const Costs& cost
                                [&](const TileCost& c) { return c.bm == t.bm && c.bn == t.bn; });
   const int cluster = std::max(t.multicast, t.split);
   const double clusters = tiles.count * columns_of(p.n, t);
-  if (of == costs.tiles.end() || cluster > sms || (t.split > 1 && clusters * t.split > sms))
+  const std::int64_t k_blocks = ceil_div(p.k, 128);
+  if (of == costs.tiles.end() || cluster > sms || (t.split > 1 && (clusters * t.split > sms || t.split > k_blocks)))
     return std::numeric_limits<double>::infinity();
-  const double steps = std::ceil(static_cast<double>(ceil_div(p.k, 128)) / t.split);
+  const double steps = std::ceil(static_cast<double>(k_blocks) / t.split);
   const double adding_up = t.split > 1 ? costs.split + costs.split_tile * t.bm * t.bn / (128 * 128) : 0;
   const double at_once = std::max(1.0, resident_clusters(cluster, sms)), waves = std::ceil(clusters / at_once);
   const double left_out = t.bm * t.bn >= 128 * 128 && t.split == 1 ? 1 - clusters / (waves * at_once) : 0;

@@ -66,3 +66,12 @@ TEST_CASE("what an SM draws out of L2 bounds small tiles on few SMs", "[model][g
     CHECK(t.bm * t.bn >= 128 * 128);
   }
 }
+
+TEST_CASE("no more CTAs share K than it has steps", "[model][gemm_tile]") {
+  for (const std::int64_t k : {16, 128, 144, 384, 512})
+    for (const std::int64_t m : {1, 64, 192, 700})
+      for (const std::int64_t n : {16, 128, 900}) {
+        const GemmTile t = choose_tile(TiledKernel::dense, {static_cast<double>(m), 1, n, k}, 132);
+        CHECK(t.split <= (k + 127) / 128);
+      }
+}
