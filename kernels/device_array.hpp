@@ -19,6 +19,8 @@ class DeviceArray {
   }
   explicit DeviceArray(const std::vector<T>& host) : DeviceArray(host.size()) {
     throw_unless(cudaMemcpy(data_, host.data(), bytes(), cudaMemcpyHostToDevice), "copying to the GPU");
+    // What cudaMemcpy staged may still be on its way, and a non-blocking stream does not wait for it
+    throw_unless(cudaStreamSynchronize(nullptr), "copying to the GPU");
   }
   DeviceArray(DeviceArray&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), count_(std::exchange(other.count_, 0)) {}

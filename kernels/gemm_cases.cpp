@@ -198,6 +198,7 @@ std::string spoil_some(Random& random, DeviceArray<std::uint8_t>& codes, DeviceA
   throw_unless(cudaMemset(codes.get() + some(codes.size()), 0x7F, 1), "writing a NaN");
   throw_unless(cudaMemcpy(scales.get() + some(scales.size()), &infinity, sizeof infinity, cudaMemcpyHostToDevice),
                "writing an infinity");
+  throw_unless(cudaDeviceSynchronize(), "writing an infinity");  // the case runs in a stream that does not wait
   return " with a NaN and an infinite scale";
 }
 

@@ -27,6 +27,7 @@ class Array : public DeviceArray<T> {
   void fill_bytes(int byte) {
     if (this->size() == 0) return;
     throw_unless(cudaMemset(this->get(), byte, this->bytes()), "filling GPU memory");
+    throw_unless(cudaStreamSynchronize(nullptr), "filling GPU memory");
   }
 };
 

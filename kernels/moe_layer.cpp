@@ -67,6 +67,7 @@ MoeLayer::MoeLayer(const MoeShape& s)
   take(weights.s2_t, n2 / 16384), take(weights.d_w1, n1), take(weights.d_w2, n2);
   throw_unless(cudaMemset(weights.d_w1.get(), 0, weights.d_w1.bytes()), "clearing gradients");
   throw_unless(cudaMemset(weights.d_w2.get(), 0, weights.d_w2.bytes()), "clearing gradients");
+  throw_unless(cudaDeviceSynchronize(), "clearing gradients");
   kept_.resize(static_cast<std::size_t>(s.ranks));
   for (Kept& k : kept_) {
     take(k.a, rows * h), take(k.a_scales, rows * h / 128), take(k.gate_up, rows * 2 * i);

@@ -222,6 +222,7 @@ void SymmetricWindows::compare() const {
   const auto write = [&](std::size_t rank, std::size_t value) {
     const OnDevice here(group_.gpus_[rank]);
     throw_unless(cudaMemcpy(windows_[rank].memory, &value, sizeof value, cudaMemcpyHostToDevice), "marking a window");
+    throw_unless(cudaDeviceSynchronize(), "marking a window");
   };
   for (std::size_t r = 0; r < windows_.size(); ++r) write(r, r + 1);
   for (std::size_t r = 0; r < windows_.size(); ++r)
